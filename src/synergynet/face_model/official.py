@@ -1,0 +1,103 @@
+"""Reader of the official ``3dmm_data`` folder (Basel Face Model arrays; never shipped)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import SynergyNetError
+from ..geometry.landmarks import N_LANDMARKS
+from ..geometry.params import N_EXPRESSION, N_SHAPE, FloatArray, Whitening
+from .model import _NO_TRIANGLES, FaceModel
+from .restricted_pickle import load_pickle
+
+OFFICIAL_NAME = "bfm-official"
+_MAX_BYTES = 512 << 20
+
+
+def load_official(folder: str | Path) -> tuple[FaceModel, Whitening]:
+    """Read ``keypoints_sim, w_shp_sim, w_exp_sim, u_shp, u_exp, param_whitening`` and ``tri``.
+
+    Args:
+        folder: directory in the official layout. ``tri.mat`` (needs SciPy) and ``BFM_UV.npy``
+            are optional.
+
+    Returns:
+        The model (53,215 vertices in micrometres for the Basel Face Model) and its whitening.
+
+    Raises:
+        SynergyNetError: a file is missing, broken or of the wrong shape.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise SynergyNetError(f"{root}: no such folder; expected the official 3dmm_data layout")
+    mean = (_array(root / "u_shp.npy") + _array(root / "u_exp.npy")).reshape(-1, 3)
+    n = len(mean)
+    identity = _basis(root / "w_shp_sim.npy", n, N_SHAPE)
+    expression = _basis(root / "w_exp_sim.npy", n, N_EXPRESSION)
+    keypoints = _array(root / "keypoints_sim.npy").reshape(-1)
+    rows = keypoints.reshape(-1, 3) if keypoints.size == 3 * N_LANDMARKS else None
+    if rows is None or not (rows == rows[:, :1] + np.arange(3)).all() or (rows[:, 0] % 3).any():
+        raise SynergyNetError(f"{root / 'keypoints_sim.npy'}: expected 204 rows 3v, 3v+1, 3v+2")
+    vertices = np.repeat(rows[:, :1] // 3, 3, axis=1)
+    uv_file = root / "BFM_UV.npy"
+    model = FaceModel(
+        name=OFFICIAL_NAME,
+        mean=mean,
+        identity_basis=identity,
+        expression_basis=expression,
+        triangles=_triangles(root / "tri.mat"),
+        landmark_vertices=vertices.astype(np.int32),
+        landmark_weights=np.tile(np.array([1, 0, 0], np.float32), (N_LANDMARKS, 1)),
+        millimetres_per_unit=1e-3,
+        uv=_array(uv_file) if uv_file.is_file() else None,
+    )
+    return model, load_whitening(root / "param_whitening.pkl")
+
+
+def load_whitening(path: Path) -> Whitening:
+    """``param_whitening.pkl`` with keys param_mean and param_std, 62 or 102 long."""
+    data = load_pickle(path, max_bytes=1 << 20)
+    try:
+        return Whitening(
+            np.asarray(data["param_mean"]).reshape(-1)[:62],
+            np.asarray(data["param_std"]).reshape(-1)[:62],
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise SynergyNetError(f"{path}: not a whitening file ({error})") from error
+
+
+def _array(path: Path) -> FloatArray:
+    if not path.is_file():
+        raise SynergyNetError(f"{path}: missing; the official 3dmm_data folder needs it")
+    if path.stat().st_size > _MAX_BYTES:
+        raise SynergyNetError(f"{path}: larger than {_MAX_BYTES >> 20} MiB, which it never is")
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise SynergyNetError(f"{path}: not a readable .npy array ({error})") from error
+
+
+def _basis(path: Path, n: int, modes: int) -> FloatArray:
+    flat = _array(path)
+    if flat.shape != (3 * n, modes):
+        raise SynergyNetError(f"{path}: shape {flat.shape}, expected {(3 * n, modes)}")
+    return np.ascontiguousarray(flat.T).reshape(modes, n, 3)
+
+
+def _triangles(path: Path) -> np.ndarray:
+    if not path.is_file():
+        return _NO_TRIANGLES
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise SynergyNetError(f"{path}: reading .mat files needs SciPy: pip install scipy") from error
+    try:
+        tri = np.asarray(loadmat(path, variable_names=["tri"])["tri"], dtype=np.int64)
+    except Exception as error:
+        raise SynergyNetError(f"{path}: not a readable .mat file with 'tri' ({error})") from error
+    if tri.ndim != 2 or 3 not in tri.shape:
+        raise SynergyNetError(f"{path}: 'tri' has shape {tri.shape}, expected (3, T)")
+    # 1-based in the file; its winding is clockwise seen from outside.
+    return (tri.T if tri.shape[0] == 3 else tri)[:, ::-1].astype(np.int32) - 1

@@ -1,0 +1,22 @@
+"""Open Head: the face model that ships with the package (CC0)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+
+from .model import FaceModel
+from .npz import load_npz
+
+OPEN_HEAD_NAME = "open-head-1"
+
+
+@lru_cache(maxsize=1)
+def load_open_head() -> FaceModel:
+    """The shipped model: 40 identity and 10 expression modes, 52 ARKit units, millimetres.
+
+    Landmarks mean what the 300W-LP and AFLW2000-3D annotation means.
+    """
+    resource = files("synergynet.face_model") / "data" / "open_head.npz"
+    with resource.open("rb") as stream:
+        return load_npz(stream, label="the shipped open_head.npz")

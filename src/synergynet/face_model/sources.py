@@ -1,0 +1,42 @@
+"""Turn what a user typed after ``--face-model`` into a face model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import SynergyNetError
+from ..geometry.params import Whitening
+from .model import FaceModel
+from .npz import load_npz
+from .official import load_official
+
+OPEN_HEAD = "open-head"
+
+
+def resolve_face_model(spec: str | Path | None = None) -> tuple[FaceModel, Whitening | None]:
+    """Load the face model that ``spec`` names.
+
+    Args:
+        spec: ``"open-head"`` or None for the shipped model; a folder in the official
+            ``3dmm_data`` layout; or an ``.npz`` in this package's format.
+
+    Returns:
+        The model, and the whitening that lies beside it (official folders only).
+
+    Raises:
+        SynergyNetError: nothing of that kind, or the files are missing or broken.
+    """
+    if spec is None or str(spec) == OPEN_HEAD:
+        from .open_head import load_open_head
+
+        return load_open_head(), None
+    path = Path(spec)
+    if path.is_dir():
+        return load_official(path)
+    if path.suffix.lower() == ".npz":
+        return load_npz(path), None
+    if path.exists():
+        raise SynergyNetError(f"{path}: not a face model; expected an .npz or a 3dmm_data folder")
+    raise SynergyNetError(
+        f"{path}: no such face model; give '{OPEN_HEAD}', a 3dmm_data folder or an .npz file"
+    )

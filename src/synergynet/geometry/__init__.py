@@ -1,0 +1,1 @@
+"""Pure NumPy geometry: parameters, cameras, frames, crops, landmark tables."""

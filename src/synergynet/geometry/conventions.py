@@ -1,0 +1,72 @@
+"""Every quirk of the official code beside its exact alternative, chosen by one value.
+
+``Conventions.official()`` reproduces the published arithmetic, ``Conventions.exact()``
+is what this package does by default. Nothing else in the package branches on "official".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """Choices that change numbers.
+
+    Attributes:
+        euler: ``official`` takes yaw = asin(R[2,0]) from rows that are normalised but not
+            orthogonal; ``exact`` inverts R = Rx(pitch) Ry(yaw) Rz(roll) on the nearest rotation.
+        frame: ``protocol`` back-projects x * (ex - sx) / 120 + sx with the stored (clipped)
+            boxes; ``exact`` uses pixel centres and the unclipped boxes the crops were cut with.
+        border: width in pixels of the zeroed border of a crop in training and benchmark.
+        input_mean, input_std: image normalisation, (x - mean) / std. The official code
+            validates during training with a std of 130 (``validation_std``).
+        detector_box: ``height`` cuts a square of 1.2 x box height (official demo);
+            ``calibrated`` maps each detector's box to the crop that networks are trained on.
+        mafa_final_relu: keep the ReLU after MAFA's last layer (its residual is then >= 0).
+        regressor_final_relu: keep the ReLU after the landmark-to-3DMM heads.
+        regressor_slice: which 50 of the regressor's 62 outputs meet the shape and expression
+            targets; ``first50`` is the official off-by-12 slice.
+        sqrt_epsilon: added under the square root of the parameter losses; 0 gives the official
+            NaN gradient at zero error.
+        repeated_mask_bug: the official ``rdown`` occlusion mask keeps the top-left quadrant.
+        translation_y_flip: flip the pose's y translation into the image frame; the official
+            code forgets to.
+    """
+
+    euler: Literal["official", "exact"] = "exact"
+    frame: Literal["protocol", "exact"] = "exact"
+    border: int = 0
+    input_mean: float = 127.5
+    input_std: float = 128.0
+    validation_std: float = 128.0
+    detector_box: Literal["height", "calibrated"] = "calibrated"
+    mafa_final_relu: bool = False
+    regressor_final_relu: bool = False
+    regressor_slice: Literal["first50", "last50"] = "last50"
+    sqrt_epsilon: float = 1e-8
+    repeated_mask_bug: bool = False
+    translation_y_flip: bool = True
+
+    @classmethod
+    def exact(cls) -> Conventions:
+        """The mended conventions: the package's default."""
+        return cls()
+
+    @classmethod
+    def official(cls) -> Conventions:
+        """The published code's arithmetic, bugs included."""
+        return cls(
+            euler="official",
+            frame="protocol",
+            border=5,
+            validation_std=130.0,
+            detector_box="height",
+            mafa_final_relu=True,
+            regressor_final_relu=True,
+            regressor_slice="first50",
+            sqrt_epsilon=0.0,
+            repeated_mask_bug=True,
+            translation_y_flip=False,
+        )
