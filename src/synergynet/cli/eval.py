@@ -1,0 +1,99 @@
+"""``synergynet eval``: measure a network on AFLW2000-3D."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import SynergyNetError
+
+
+class FrameOption(str, Enum):
+    """Frame of the answers in ``--params``."""
+
+    protocol = "protocol"
+    pixel = "pixel"
+
+
+def evaluate(
+    root: Annotated[
+        Path,
+        typer.Option(help="aflw2000_data folder of the benchmark, or its AFLW2000-3D_crop."),
+    ],
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint to measure. Default: the shipped weights."),
+    ] = None,
+    params: Annotated[
+        Path | None,
+        typer.Option(
+            help="Measure these raw parameters, (N, 62) in an .npy in the list's order, "
+            "instead of running a network."
+        ),
+    ] = None,
+    face_model: Annotated[
+        str | None,
+        typer.Option(
+            help="'open-head', a 3dmm_data folder, or an .npz face model. "
+            "Default: the one inside the checkpoint, else open-head."
+        ),
+    ] = None,
+    frame: Annotated[
+        FrameOption | None,
+        typer.Option(
+            help="Frame of --params: 'protocol' (default; taken as they are) or 'pixel' "
+            "(1-based crop pixels). A checkpoint declares its own."
+        ),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write all numbers to this file.")] = None,
+    mirror: Annotated[
+        bool,
+        typer.Option(help="Average each answer with that of the mirrored crop."),
+    ] = False,
+) -> None:
+    """Measure landmarks (NME) and head pose (MAE) on AFLW2000-3D.
+
+    Prints the published lines first, then both truths, both frames and both angle decodes.
+    """
+    from ..datasets.aflw2000 import load_aflw2000
+    from ..evaluation import evaluate_params, evaluate_regressor, load_params, print_result
+    from ..face_model.sources import resolve_face_model
+
+    if params is not None and weights is not None:
+        raise SynergyNetError("--params and --weights exclude each other; give one of them")
+    if params is not None and mirror:
+        raise SynergyNetError("--mirror needs a network to run; it cannot be used with --params")
+    if params is None and frame is not None:
+        raise SynergyNetError("--frame belongs to --params; a checkpoint declares its own frame")
+    if json is not None and not json.absolute().parent.is_dir():
+        raise SynergyNetError(f"{json}: its folder does not exist; create it first")
+
+    dataset = load_aflw2000(root)
+    if params is not None:
+        raw = load_params(params)
+        model, _ = resolve_face_model(face_model)
+        result = evaluate_params(
+            dataset,
+            raw,
+            model,
+            "protocol" if frame is None else frame.value,
+            weights=str(params),
+        )
+    else:
+        from ..regression import load_regressor
+
+        regressor = load_regressor(weights)
+        own = regressor.face_model if face_model is None else None
+        result = evaluate_regressor(
+            dataset,
+            regressor,
+            own or resolve_face_model(face_model)[0],
+            mirror=mirror,
+            weights=weights or "the shipped weights",
+        )
+    print_result(result)
+    if json is not None:
+        result.write_json(json)

@@ -1,0 +1,88 @@
+"""The ``synergynet`` command. A new command is one line of ``COMMANDS``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ..errors import SynergyNetError
+
+COMMANDS = {
+    "infer": ("synergynet.cli.infer:infer", "Photos in; landmarks, pose and mesh of every face."),
+    "eval": ("synergynet.cli.eval:evaluate", "Measure a network on AFLW2000-3D."),
+}
+"""Command -> (function as module:name, its line in ``synergynet --help``)."""
+
+
+class LazyGroup(TyperGroup):
+    """Imports a command's module when that command is run, not for ``--help``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS:
+            module, function = COMMANDS[name][0].split(":")
+            single = typer.Typer(add_completion=False)
+            single.command(name)(getattr(import_module(module), function))
+            command = typer.main.get_command(single)
+            command.name = name
+        return name, command, rest
+
+
+class App(typer.Typer):
+    """Typer whose user errors are one line on stderr and exit code 1."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Read by OpenCV when it is first imported: the photo size limit for formats whose
+        # header we do not parse, and no warnings beside our own sentences.
+        os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+        try:
+            return super().__call__(*args, **kwargs)
+        except SynergyNetError as error:
+            report_error(error)
+            sys.exit(1)
+
+
+def report_error(error: SynergyNetError | str) -> None:
+    """Print ``error: ...`` as one line on stderr."""
+    print("error: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
+
+
+app = App(
+    name="synergynet",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"synergynet {version('synergynet')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    """3D faces from a single image: 68 landmarks, head pose and a dense mesh."""
+
+
+def _placeholder() -> None:
+    """Stands in ``--help`` for a command that LazyGroup imports when it is run."""
+
+
+for _name, (_, _help) in COMMANDS.items():
+    app.command(_name, help=_help)(_placeholder)

@@ -1,0 +1,152 @@
+"""The official 3DDFA training list: crops, a list of their names, whitened parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SynergyNetError
+from ..face_model.fitting import fit_landmarks
+from ..face_model.model import FaceModel
+from ..face_model.restricted_pickle import load_pickle
+from ..geometry import frames, params, pose
+from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray, Whitening
+
+_MAX_LABEL_BYTES = 2 << 30
+_FIT_CHUNK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledCrops:
+    """Crops in memory with labels of one face model.
+
+    Attributes:
+        names: (N,) file names, relative to the crop folder.
+        images: (N, 120, 120, 3) uint8 BGR.
+        params: (N, 62) float32 raw parameters of the face model, pixel frame; the camera is a
+            similarity, and z is centred: the 68 landmarks have mean z 0.
+        landmarks: (N, 68, 3) float32, crop1 frame, z centred per face.
+    """
+
+    names: Sequence[str]
+    images: NDArray[np.uint8]
+    params: FloatArray
+    landmarks: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset(self, keep: NDArray[np.bool_]) -> LabelledCrops:
+        return LabelledCrops(
+            [n for n, k in zip(self.names, keep, strict=True) if k],
+            self.images[keep],
+            self.params[keep],
+            self.landmarks[keep],
+        )
+
+
+def read_list(path: Path) -> list[str]:
+    """Names of a list file, one relative file name a line."""
+    try:
+        names = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SynergyNetError(f"{path}: not a readable list of file names ({error})") from error
+    names = [name.strip() for name in names if name.strip()]
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise SynergyNetError(f"{path}: '{name}' leads out of the crop folder")
+    if not names:
+        raise SynergyNetError(f"{path}: the list is empty")
+    return names
+
+
+def read_params(path: Path, whitening: Whitening, count: int) -> FloatArray:
+    """``param_all_norm*.pkl``, 62 or 102 wide, whitened -> (N, 62) raw float64."""
+    labels = np.asarray(load_pickle(path, max_bytes=_MAX_LABEL_BYTES))
+    if labels.ndim != 2 or labels.shape[1] < N_PARAMS or labels.shape[0] != count:
+        raise SynergyNetError(
+            f"{path}: labels have shape {labels.shape}, expected ({count}, 62) or ({count}, 102) "
+            "to match the list"
+        )
+    return whitening.dewhiten(labels[:, :N_PARAMS].astype(np.float64))
+
+
+def read_crops(folder: Path, names: Sequence[str]) -> NDArray[np.uint8]:
+    """Crops (N, 120, 120, 3) uint8 BGR."""
+    images = np.empty((len(names), INPUT_SIZE, INPUT_SIZE, 3), dtype=np.uint8)
+    for index, name in enumerate(names):
+        image = cv2.imread(str(folder / name), cv2.IMREAD_COLOR)
+        if image is None:
+            raise SynergyNetError(f"{folder / name}: missing or not an image")
+        if image.shape != images.shape[1:]:
+            raise SynergyNetError(
+                f"{folder / name}: {image.shape[1]}x{image.shape[0]}, expected 120x120"
+            )
+        images[index] = image
+    return images
+
+
+def relabel(target: FaceModel, source: FaceModel, raw: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Labels of one face model as labels of another.
+
+    The head rotation is kept (the nearest one to the source's camera), scale, translation and
+    coefficients are fitted to the source's 68 landmarks.
+
+    Args:
+        raw: (N, 62) raw parameters of ``source``.
+
+    Returns:
+        (N, 62) raw parameters of ``target`` and (N, 68, 3) the source's landmarks, crop1 frame,
+        both with z centred.
+    """
+    landmarks = source.decode_landmarks(raw)
+    landmarks[..., 2] -= landmarks[..., 2].mean(axis=1, keepdims=True)
+    rotation = pose.decompose_exact(params.split(raw)[0])[1]
+    fitted = [
+        fit_landmarks(
+            target, landmarks[i : i + _FIT_CHUNK], rotation=rotation[i : i + _FIT_CHUNK]
+        ).params
+        for i in range(0, len(raw), _FIT_CHUNK)
+    ]
+    return np.concatenate(fitted).astype(np.float32), landmarks.astype(np.float32)
+
+
+def mirrored_label(model: FaceModel, raw: FloatArray) -> FloatArray:
+    """Raw parameters (..., 62) of the left-right mirrored crop.
+
+    Raises:
+        SynergyNetError: the model has no mirror symmetry.
+    """
+    if model.mirror_signs is None:
+        raise SynergyNetError(f"face model '{model.name}' is not symmetric; turn mirroring off")
+    out = np.array(raw)
+    camera = params.split(raw)[0]
+    out[..., params.POSE] = pose.mirror_camera(camera).reshape(*camera.shape[:-2], -1)
+    out[..., params.COEFFICIENTS] *= model.mirror_signs
+    return out
+
+
+def mirrored_landmarks(points: FloatArray) -> FloatArray:
+    """(..., 68, 3) crop1 landmarks of the mirrored crop, in 68 order."""
+    from ..geometry.landmarks import MIRROR
+
+    out = np.array(points)[..., MIRROR, :]
+    out[..., 0] = frames.CROP_FLIP - out[..., 0]
+    return out
+
+
+def label_whitening(raw: FloatArray) -> Whitening:
+    """Mean and standard deviation of training labels, with their mirrors' symmetry left to them.
+
+    A coefficient that hardly varies keeps a standard deviation of at least 1e-3 of the
+    largest one in its group, so that whitening cannot explode.
+    """
+    mean, std = raw.mean(axis=0), raw.std(axis=0)
+    for part in (params.SHAPE, params.EXPRESSION):
+        std[part] = np.maximum(std[part], 1e-3 * std[part].max())
+    return Whitening(mean.astype(np.float32), np.maximum(std, 1e-12).astype(np.float32))

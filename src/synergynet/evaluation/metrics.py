@@ -1,0 +1,160 @@
+"""The two measures of AFLW2000-3D as pure functions: NME of landmarks, MAE of Euler angles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import SynergyNetError
+from ..geometry import frames, pose
+from ..geometry.params import FloatArray
+
+AnswerFrame = Literal["protocol", "pixel"]
+"""Frame of a network's answers: x120 of the published protocol, or 1-based crop pixels."""
+
+YAW_EDGES = (30.0, 60.0)
+"""Upper edges, inclusive, of the first two bins of |yaw| in degrees; the third is open."""
+
+BIN_NAMES = ("0-30", "30-60", "60-90")
+
+
+@dataclass(frozen=True)
+class BinnedNme:
+    """NME in percent over the three bins of |yaw|.
+
+    Attributes:
+        means: mean of each bin.
+        stds: population standard deviation inside each bin.
+    """
+
+    means: tuple[float, float, float]
+    stds: tuple[float, float, float]
+
+    @property
+    def mean(self) -> float:
+        """Mean of the three bin means (not weighted by images), as published."""
+        return float(np.mean(self.means))
+
+    @property
+    def std(self) -> float:
+        """Population standard deviation of the three bin means, as published."""
+        return float(np.std(self.means))
+
+
+@dataclass(frozen=True)
+class EulerMae:
+    """Mean absolute error in degrees over ``images`` faces, no wrap-around, as published."""
+
+    images: int
+    yaw: float
+    pitch: float
+    roll: float
+
+    @property
+    def mean(self) -> float:
+        """Mean of the three axes."""
+        return (self.yaw + self.pitch + self.roll) / 3
+
+
+def nme(predicted: ArrayLike, truth: ArrayLike) -> FloatArray:
+    """Normalised mean error of each face, a fraction (not percent).
+
+    Mean 2D distance of the landmarks over sqrt(width * height) of the truth's bounding box.
+    z is ignored and nothing is masked (SynergyNet, benchmark_aflw2000.py).
+
+    Args:
+        predicted: (N, 68, 2 or 3), same frame as ``truth``.
+        truth: (N, 2 or 3, 68), the layout of the benchmark's files.
+    """
+    target = np.swapaxes(np.asarray(truth, dtype=np.float64)[:, :2], 1, 2)
+    guess = np.asarray(predicted, dtype=np.float64)[..., :2]
+    if guess.shape != target.shape:
+        raise ValueError(f"predictions have shape {guess.shape}, the truth {target.shape}")
+    size = np.sqrt(np.ptp(target, axis=1).prod(axis=1))
+    return np.linalg.norm(guess - target, axis=-1).mean(axis=1) / size
+
+
+def yaw_bins(yaw: ArrayLike) -> NDArray[np.intp]:
+    """(N,) degrees -> (N,) bin 0 (|yaw| <= 30), 1 (30 < |yaw| <= 60) or 2 (the rest).
+
+    Values beyond 90 degrees, which the benchmark has, belong to the last bin.
+    """
+    return np.searchsorted(YAW_EDGES, np.abs(np.asarray(yaw, dtype=np.float64)), side="left")
+
+
+def binned_nme(errors: ArrayLike, yaw: ArrayLike) -> BinnedNme:
+    """Per-face NME fractions (N,) and yaw (N,) degrees -> percent per bin.
+
+    Raises:
+        SynergyNetError: a bin holds no face.
+    """
+    percent, bins = 100 * np.asarray(errors, dtype=np.float64), yaw_bins(yaw)
+    groups = [percent[bins == index] for index in range(len(BIN_NAMES))]
+    for name, group in zip(BIN_NAMES, groups, strict=True):
+        if not len(group):
+            raise SynergyNetError(
+                f"no image with |yaw| in {name} degrees; the NME needs all three bins"
+            )
+    a, b, c = (float(group.mean()) for group in groups)
+    u, v, w = (float(group.std()) for group in groups)
+    return BinnedNme((a, b, c), (u, v, w))
+
+
+def official_photo_points(landmarks: ArrayLike, frame: AnswerFrame, roi: ArrayLike) -> FloatArray:
+    """Answers -> 1-based photo pixels by the published arithmetic.
+
+    ``X = x120 (ex - sx) / 120 + sx`` with the stored, clipped boxes. Answers of a ``pixel``
+    network are first moved to x120 with the same boxes, so that they land where the exact
+    formula with the stored boxes puts them.
+
+    Args:
+        landmarks: (N, 68, 3) answers in ``frame``, y down.
+        roi: (N, 4) stored inclusive boxes.
+    """
+    x120 = landmarks if frame == "protocol" else frames.crop1_to_x120(landmarks, roi)
+    return frames.x120_to_photo1(x120, roi)
+
+
+def exact_photo_points(
+    landmarks: ArrayLike, frame: AnswerFrame, roi_unclipped: ArrayLike
+) -> FloatArray:
+    """Answers -> 1-based photo pixels in the frame in which the crops were really cut.
+
+    A network sees only the crop, and the crop spans the *unclipped* box. So that box is the
+    right one at every step, also for a ``protocol`` network: its x120 answer is moved to the
+    crop's pixels with the unclipped box (which is what x120 meant on its training crops),
+    never with the stored box. The two steps then cancel to
+    ``X = x120 (ex - sx) / 120 + sx`` with the unclipped box: a protocol network differs from
+    its official numbers only on the images whose stored box was clipped.
+
+    Args:
+        landmarks: (N, 68, 3) answers in ``frame``, y down.
+        roi_unclipped: (N, 4) inclusive boxes of ``aflw2000_roi(points, clip=None)``.
+    """
+    crop1 = landmarks if frame == "pixel" else frames.x120_to_crop1(landmarks, roi_unclipped)
+    return frames.crop1_to_photo1(crop1, roi_unclipped)
+
+
+def euler_angles(cameras: ArrayLike, decode: Literal["official", "exact"]) -> FloatArray:
+    """Cameras (M, 3, 4) -> (M, 3) [pitch, yaw, roll] in degrees.
+
+    Both decodes start from the published rotation, whose third row is the cross product of
+    the first two normalised rows: the row that a network regresses for depth has no part in
+    it. ``exact`` takes the rotation nearest to that and inverts Rx(pitch) Ry(yaw) Rz(roll).
+    (The reference numbers of specification 12 are defined so.)
+    """
+    _, rotation, shift = pose.decompose_official(cameras)
+    return pose.euler_from_camera(pose.camera_from_pose(1.0, rotation, shift), decode)
+
+
+def euler_mae(predicted: ArrayLike, truth: ArrayLike) -> EulerMae:
+    """(M, 3) predicted and true [pitch, yaw, roll] in degrees -> mean absolute errors."""
+    guess = np.asarray(predicted, dtype=np.float64)
+    target = np.asarray(truth, dtype=np.float64)
+    if guess.shape != target.shape or guess.ndim != 2 or guess.shape[1] != 3:
+        raise ValueError(f"angles have shapes {guess.shape} and {target.shape}, expected (M, 3)")
+    pitch, yaw, roll = (float(v) for v in np.abs(guess - target).mean(axis=0))
+    return EulerMae(images=len(guess), yaw=yaw, pitch=pitch, roll=roll)

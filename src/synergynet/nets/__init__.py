@@ -1,0 +1,1 @@
+"""The network in torch: backbones, MAFA, landmark regressor, losses, checkpoints."""

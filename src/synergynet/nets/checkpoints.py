@@ -1,0 +1,152 @@
+"""Our checkpoints: safetensors whose metadata say which face model and frame they belong to."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from ..errors import SynergyNetError
+from ..face_model.model import FaceModel
+from ..face_model.weights_info import Frame, WeightsInfo
+from ..geometry.conventions import Conventions
+from .backbones import backbone_name, build_backbone
+from .synergynet import SynergyNet
+
+MAX_BYTES = 1 << 30  # the largest official backbone with the Basel Face Model needs half of it
+
+
+def describe(
+    net: SynergyNet,
+    *,
+    training_data: str,
+    frame: Frame,
+    border: int = 0,
+    accuracy: Mapping[str, float] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> WeightsInfo:
+    """The metadata of ``net``: what it knows itself, and what only its trainer knows."""
+    return WeightsInfo(
+        architecture=backbone_name(net.backbone),
+        face_model=net.face_model.name,
+        face_model_hash=net.face_model.hash,
+        whitening=net.whitening,
+        training_data=training_data,
+        frame=frame,
+        border=border,
+        accuracy=accuracy or {},
+        extra=extra or {},
+    )
+
+
+def save_checkpoint(path: str | Path, net: SynergyNet, info: WeightsInfo) -> None:
+    """Write ``net``'s trained tensors and ``info``; the file appears whole or not at all.
+
+    The face model's arrays stay out; the metadata hold its hash. ``info`` comes from
+    :func:`describe`; one that describes another network raises SynergyNetError.
+    """
+    target = Path(path)
+    info.check_face_model(net.face_model, str(target))
+    own = backbone_name(net.backbone)
+    if info.architecture != own or not np.array_equal(
+        [info.whitening.mean, info.whitening.std], [net.whitening.mean, net.whitening.std]
+    ):
+        raise SynergyNetError(
+            f"{target}: the metadata describe another network ({info.architecture}) than the one "
+            f"to be saved ({own}) or another whitening; make them with describe(net, ...)."
+        )
+    tensors = {key: value.cpu().contiguous() for key, value in _trained(net).items()}
+    with whole_file(target) as partial:
+        safetensors.torch.save_file(tensors, partial, metadata=info.to_metadata())
+
+
+def load_checkpoint(
+    path: str | Path, face_model: FaceModel, conventions: Conventions | None = None
+) -> tuple[SynergyNet, WeightsInfo]:
+    """Read a file of :func:`save_checkpoint` into a network in eval mode.
+
+    MAFA and the landmark regressor exist in the network if the file holds them; nothing
+    is left at random values.
+
+    Raises SynergyNetError if the file is missing, damaged, incomplete, or was trained with
+    another face model.
+    """
+    source = Path(path)
+    check_size(source)
+    try:
+        with safetensors.safe_open(source, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        tensors = safetensors.torch.load_file(source)
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+        raise SynergyNetError(
+            f"{source} is not a complete safetensors file ({error}); copy or download it again."
+        ) from error
+    info = WeightsInfo.from_metadata(metadata, str(source))
+    info.check_face_model(face_model, str(source))
+    net = SynergyNet(
+        build_backbone(info.architecture),
+        face_model,
+        info.whitening,
+        conventions,
+        regularisers=any(not key.startswith("I2P.") for key in tensors),
+    )
+    check_state(str(source), _trained(net), tensors)
+    net.load_state_dict(tensors, strict=False)  # the face model's buffers are in place already
+    return net.eval(), info
+
+
+def _trained(net: SynergyNet) -> dict[str, Tensor]:
+    """The state dict without the root's buffers (whitening and face model)."""
+    return {key: value for key, value in net.state_dict().items() if "." in key}
+
+
+def check_size(source: Path, limit: int = MAX_BYTES) -> None:
+    """Raise SynergyNetError if ``source`` is not a file or larger than any checkpoint."""
+    if not source.is_file():
+        raise SynergyNetError(f"{source}: no such file; give the path of a checkpoint.")
+    if source.stat().st_size > limit:
+        raise SynergyNetError(
+            f"{source} is larger than {limit >> 20} MiB and cannot be a SynergyNet checkpoint; "
+            "give the path of another file."
+        )
+
+
+def check_state(source: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Raise SynergyNetError naming what is missing, unknown, or of another shape or dtype."""
+    missing = [key for key in expected if key not in found]
+    unknown = [key for key in found if key not in expected]
+    misshapen = [
+        f"{key} {_kind(found[key])} instead of {_kind(want)}"
+        for key, want in expected.items()
+        if key in found and (found[key].shape, found[key].dtype) != (want.shape, want.dtype)
+    ]
+    faults = [
+        f"{len(keys)} {what}: {', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''}"
+        for what, keys in (("missing", missing), ("unknown", unknown), ("misshapen", misshapen))
+        if keys
+    ]
+    if faults:
+        raise SynergyNetError(
+            f"{source} does not hold this network's weights ({'; '.join(faults)}); "
+            "use a checkpoint of the same architecture."
+        )
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {tensor.dtype}"
+
+
+@contextmanager
+def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
+    """A path called ``name`` to write to; it replaces ``target`` only if the block succeeds."""
+    if not target.parent.is_dir():
+        raise SynergyNetError(f"{target}: the folder {target.parent} does not exist; create it.")
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        partial = Path(folder) / (name or target.name)
+        yield partial
+        partial.replace(target)

@@ -1,0 +1,128 @@
+"""``Face``: everything known about one face of a photo, in the photo's pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..face_model.model import FaceModel
+from ..face_model.weights_info import Frame
+from ..geometry import frames
+from ..geometry.conventions import Conventions
+from ..geometry.crops import CropBox
+from ..geometry.params import EXPRESSION, INPUT_SIZE, SHAPE, FloatArray, split
+from ..geometry.pose import Pose, decompose_exact, decompose_official, euler_from_camera
+
+_SIGNIFICANT = 7  # float32 holds no more digits
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face.
+
+    Attributes:
+        box: (x0, y0, x1, y1) of the detector, image frame (0-based pixel centres, y down).
+        score: of the detector, 0 to 1.
+        params: (62,) raw parameters, valid in ``crop``.
+        crop: whole-pixel square of the photo that the network saw last.
+        frame: of the decoded parameters in that crop: ``pixel`` or ``protocol``.
+        landmarks: (68, 3) image frame; z in pixels toward the viewer, arbitrary origin.
+        pose: rotation, scale, translation and angles; translation in the image frame.
+        arkit: expression unit -> weight in [0, 1]; empty if the face model has no units.
+        face_model: that the parameters drive.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    params: FloatArray = field(repr=False)
+    crop: CropBox
+    frame: Frame
+    landmarks: FloatArray = field(repr=False)
+    pose: Pose = field(repr=False)
+    arkit: Mapping[str, float] = field(repr=False)
+    face_model: FaceModel = field(repr=False)
+
+    @property
+    def identity(self) -> FloatArray:
+        """(40,) identity coefficients."""
+        return self.params[SHAPE]
+
+    @property
+    def expression(self) -> FloatArray:
+        """(10,) expression coefficients."""
+        return self.params[EXPRESSION]
+
+    @cached_property
+    def vertices(self) -> FloatArray:
+        """(V, 3) float64 mesh in the image frame; made on first use."""
+        return crop_to_image(self.face_model.decode_vertices(self.params), self.crop, self.frame)
+
+    @property
+    def triangles(self) -> NDArray[np.int32]:
+        """(T, 3) of the face model, 0-based."""
+        return self.face_model.triangles
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON, rounded to what they are worth."""
+        pose = self.pose
+        return {
+            "box": _rounded(self.box, 2),
+            "score": round(float(self.score), 4),
+            "landmarks": _rounded(self.landmarks, 3),
+            "pose": {
+                "yaw": _rounded(pose.yaw, 3),
+                "pitch": _rounded(pose.pitch, 3),
+                "roll": _rounded(pose.roll, 3),
+                "rotation": _rounded(pose.rotation, 6),
+                "translation": _rounded(pose.translation, 3),
+                "scale": _significant(pose.scale),
+            },
+            "coefficients": {
+                "identity": [_significant(v) for v in self.identity],
+                "expression": [_significant(v) for v in self.expression],
+            },
+            "arkit": {name: round(float(w), 4) for name, w in self.arkit.items()},
+        }
+
+
+def crop_to_image(points: ArrayLike, crop: CropBox, frame: Frame) -> FloatArray:
+    """Decoded points (n, 3) of a crop -> image frame, by the frame that the network answers in."""
+    if frame == "pixel":
+        return frames.crop1_to_image(points, crop)
+    first = np.array([crop.left, crop.top]) + 1.5  # 1-based inclusive corners
+    roi = np.concatenate([first, first + crop.side - 1])[None]
+    return frames.photo1_to_image(frames.x120_to_photo1(np.asarray(points)[None], roi))[0]
+
+
+def image_pose(params: FloatArray, crop: CropBox, frame: Frame, conventions: Conventions) -> Pose:
+    """Raw (62,) parameters of a crop -> pose in the image."""
+    camera = split(np.asarray(params, dtype=np.float64))[0]
+    decompose = decompose_official if conventions.euler == "official" else decompose_exact
+    scale, rotation, translation = decompose(camera)
+    pitch, yaw, roll = euler_from_camera(camera, conventions.euler).tolist()
+    origin = translation[None]
+    if conventions.translation_y_flip:
+        origin = frames.camera_to_crop1(origin)
+    extent = crop.side if frame == "pixel" else crop.side - 1
+    return Pose(
+        rotation=rotation,
+        scale=float(scale) * extent / INPUT_SIZE,
+        translation=crop_to_image(origin, crop, frame)[0],
+        yaw=yaw,
+        pitch=pitch,
+        roll=roll,
+    )
+
+
+def _rounded(values: ArrayLike, digits: int) -> Any:
+    # + 0.0 turns -0.0 into 0.0.
+    return (np.round(np.asarray(values, dtype=np.float64), digits) + 0.0).tolist()
+
+
+def _significant(value: float) -> float:
+    return float(f"{float(value):.{_SIGNIFICANT}g}")

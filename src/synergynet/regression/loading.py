@@ -1,0 +1,59 @@
+"""From a path to a regressor: the file's name decides what runs it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from ..errors import SynergyNetError
+from .base import ParamsRegressor
+
+DEFAULT_WEIGHTS = Path(__file__).parent / "data" / "default.onnx"
+"""The shipped network."""
+
+_OFFICIAL_SUFFIXES = (".pth.tar", ".pth", ".tar")
+
+
+def load_regressor(
+    weights: str | Path | None = None, *, device: str = "cpu", threads: int = 0
+) -> ParamsRegressor:
+    """Load a trained network.
+
+    Args:
+        weights: ``.onnx`` (run by ONNX Runtime), ``.safetensors`` or an official ``.pth.tar``
+            (run by torch, the extra ``train``); None for the shipped network.
+        device: ``cpu`` or ``cuda``.
+        threads: of one ONNX Runtime call; 0 lets it choose.
+
+    Raises:
+        SynergyNetError: missing, damaged, foreign, or torch or the device is not there.
+    """
+    path = DEFAULT_WEIGHTS if weights is None else Path(weights)
+    if weights is None and not path.is_file():
+        raise SynergyNetError(
+            f"the shipped weights are missing ({path}); reinstall synergynet or give --weights"
+        )
+    name = path.name.lower()
+    if path.is_dir() or not path.exists():
+        kind = "a folder" if path.is_dir() else "no such file"
+        raise SynergyNetError(f"{path}: {kind}; give a weights file (.onnx or .safetensors)")
+    if path.stat().st_size == 0:
+        raise SynergyNetError(f"{path}: empty file; copy or download the weights again")
+    if name.endswith(".onnx"):
+        from .onnx_session import OnnxRegressor
+
+        return OnnxRegressor(path, device=device, threads=threads)
+    if not name.endswith((".safetensors", *_OFFICIAL_SUFFIXES)):
+        raise SynergyNetError(
+            f"{path}: unknown kind of weights; expected .onnx, .safetensors or .pth.tar"
+        )
+    if importlib.util.find_spec("torch") is None:
+        raise SynergyNetError(
+            f'{path}: running a checkpoint needs torch: pip install "synergynet[train]"; '
+            "an .onnx file runs without it"
+        )
+    from . import torch_net
+
+    if name.endswith(".safetensors"):
+        return torch_net.load_safetensors(path, device=device)
+    return torch_net.load_official_checkpoint(path, device=device)

@@ -1,0 +1,85 @@
+"""A network in an ONNX file, run by ONNX Runtime.
+
+The graph takes normalised crops (N, 3, 120, 120) float32 in the channel order of its metadata
+and gives whitened parameters (N, 62); weights may be stored as float16 behind Cast nodes.
+``WeightsInfo`` is in the file's metadata. Normalising and dewhitening happen here, in NumPy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ..errors import SynergyNetError
+from ..face_model.model import FaceModel
+from ..face_model.weights_info import WeightsInfo
+from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray
+from .base import predict_in_chunks
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_ERRORS_ONLY = 3
+
+
+class OnnxRegressor:
+    """ONNX Runtime behind :class:`~synergynet.regression.base.ParamsRegressor`.
+
+    Args:
+        path: ONNX file with ``WeightsInfo`` metadata.
+        device: ``cpu`` or ``cuda`` (needs the package onnxruntime-gpu).
+        threads: of one network call; 0 lets ONNX Runtime choose.
+
+    Raises:
+        SynergyNetError: not such a file, or a device that is not there.
+    """
+
+    face_model: FaceModel | None = None
+
+    def __init__(self, path: str | Path, *, device: str = "cpu", threads: int = 0) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _ERRORS_ONLY
+        providers = _providers(device)
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # ONNX Runtime raises a dozen kinds for damaged files
+            raise SynergyNetError(
+                f"{path}: not a complete ONNX model; copy or download it again"
+            ) from error
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.info = WeightsInfo.from_metadata(metadata, str(path))
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        expected = ["tensor(float)", 3, INPUT_SIZE, INPUT_SIZE]
+        found = [inputs[0].type, *inputs[0].shape[1:]] if inputs else []
+        if len(inputs) != 1 or found != expected or self.info.input_size != INPUT_SIZE:
+            raise SynergyNetError(
+                f"{path}: takes {found or 'nothing'}, expected one input of float32 "
+                f"(N, 3, {INPUT_SIZE}, {INPUT_SIZE}); export the network with synergynet export"
+            )
+        if not outputs or outputs[0].shape[-1:] != [N_PARAMS]:
+            raise SynergyNetError(
+                f"{path}: its first output is not (N, {N_PARAMS}) parameters; "
+                "export the network with synergynet export"
+            )
+        self._names = [outputs[0].name], inputs[0].name
+
+    def predict(self, crops: NDArray[np.uint8], /) -> FloatArray:
+        """(N, 120, 120, 3) uint8 BGR -> (N, 62) float32 raw parameters."""
+        return predict_in_chunks(self._run, crops, self.info)
+
+    def _run(self, planes: NDArray[np.float32]) -> FloatArray:
+        wanted, name = self._names
+        return np.asarray(self._session.run(wanted, {name: planes})[0])
+
+
+def _providers(device: str) -> list[str]:
+    if device not in _PROVIDERS:
+        raise SynergyNetError(f"unknown device '{device}'; choose {' or '.join(_PROVIDERS)}")
+    wanted = _PROVIDERS[device]
+    if wanted not in onnxruntime.get_available_providers():
+        raise SynergyNetError(
+            f"ONNX Runtime has no '{device}' here; use the device cpu, or install onnxruntime-gpu"
+        )
+    return [wanted] if device == "cpu" else [wanted, _PROVIDERS["cpu"]]

@@ -1,0 +1,111 @@
+"""A network in a checkpoint, run by torch; imported only when a checkpoint is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from ..errors import SynergyNetError
+from ..face_model.model import FaceModel
+from ..face_model.weights_info import WeightsInfo
+from ..geometry.conventions import Conventions
+from ..geometry.params import FloatArray
+from ..nets.backbones import build_backbone
+from ..nets.blocks import ThreeHeadBackbone
+from ..nets.checkpoints import check_size, check_state
+from ..nets.official_checkpoint import ARCHITECTURE, read_official
+from .base import predict_in_chunks
+
+_BACKBONE = "I2P.backbone."
+
+
+class TorchRegressor:
+    """A torch backbone behind :class:`~synergynet.regression.base.ParamsRegressor`.
+
+    Args:
+        backbone: in any mode; it is put into eval mode.
+        info: metadata of its weights.
+        device: a torch device name.
+        face_model: the one that came with the weights, if any.
+    """
+
+    def __init__(
+        self,
+        backbone: ThreeHeadBackbone,
+        info: WeightsInfo,
+        *,
+        device: str = "cpu",
+        face_model: FaceModel | None = None,
+    ) -> None:
+        try:
+            self._device = torch.device(device)
+            self._backbone = backbone.eval().to(self._device)
+        except (RuntimeError, AssertionError) as error:
+            raise SynergyNetError(f"torch has no device '{device}' here; use cpu") from error
+        self.info = info
+        self.face_model = face_model
+
+    def predict(self, crops: NDArray[np.uint8], /) -> FloatArray:
+        """(N, 120, 120, 3) uint8 BGR -> (N, 62) float32 raw parameters."""
+        return predict_in_chunks(self._run, crops, self.info)
+
+    def _run(self, planes: NDArray[np.float32]) -> FloatArray:
+        with torch.inference_mode():
+            params, _ = self._backbone(torch.from_numpy(planes).to(self._device))
+        return params.cpu().numpy()
+
+
+def load_safetensors(path: Path, *, device: str) -> TorchRegressor:
+    """The backbone of a checkpoint written by ``synergynet train``.
+
+    Raises:
+        SynergyNetError: missing, damaged, or not such a checkpoint.
+    """
+    check_size(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        tensors = load_file(path)
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+        raise SynergyNetError(
+            f"{path}: not a complete safetensors file; copy or download it again"
+        ) from error
+    info = WeightsInfo.from_metadata(metadata, str(path))
+    backbone = build_backbone(info.architecture)
+    found = {k.removeprefix(_BACKBONE): v for k, v in tensors.items() if k.startswith(_BACKBONE)}
+    check_state(str(path), backbone.state_dict(), found)
+    backbone.load_state_dict(found)
+    return TorchRegressor(backbone, info, device=device)
+
+
+def load_official_checkpoint(path: Path, *, device: str) -> TorchRegressor:
+    """The backbone and the face model (without triangles) of an official ``.pth.tar``.
+
+    Raises:
+        SynergyNetError: missing, damaged, or not such a checkpoint.
+    """
+    checkpoint = read_official(path)
+    face_model = checkpoint.face_model()
+    backbone = build_backbone(ARCHITECTURE)
+    backbone.load_state_dict(
+        {
+            key.removeprefix(_BACKBONE): value
+            for key, value in checkpoint.tensors.items()
+            if key.startswith(_BACKBONE)
+        }
+    )
+    info = WeightsInfo(
+        architecture=ARCHITECTURE,
+        face_model=face_model.name,
+        face_model_hash=face_model.hash,
+        whitening=checkpoint.whitening(),
+        training_data="an official SynergyNet checkpoint (300W-LP)",
+        frame="protocol",
+        border=Conventions.official().border,
+    )
+    return TorchRegressor(backbone, info, device=device, face_model=face_model)

@@ -1,0 +1,1 @@
+"""Training: configuration, data feed, loop, resumable state."""

@@ -1,0 +1,103 @@
+"""Batches for training: deterministic in (seed, step), made ahead of time on a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets.augmentation import AugmentationConfig, Augmenter, recrop_affine, warp_crop, move_label, zero_border
+from ..datasets.crop_list import LabelledCrops, mirrored_label, mirrored_landmarks
+from ..face_model.model import FaceModel
+from ..geometry.params import FloatArray, Whitening
+
+_AHEAD = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Arrays of one step.
+
+    images: (B, 120, 120, 3) uint8 BGR; params: (B, 62) float32 whitened;
+    landmarks: (B, 3, 68) float32, crop1 frame.
+    """
+
+    images: NDArray[np.uint8]
+    params: FloatArray
+    landmarks: FloatArray
+
+
+class BatchMaker:
+    """Draws, mirrors and augments crops.
+
+    The order is a fresh permutation per pass over the data; every crop's generator is seeded
+    by (seed, step, position), so a resumed run sees the very same batches.
+    """
+
+    def __init__(
+        self,
+        data: LabelledCrops,
+        model: FaceModel,
+        whitening: Whitening,
+        config: AugmentationConfig,
+        *,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self._data, self._whitening, self._config = data, whitening, config
+        self._augment = Augmenter(config)
+        self._batch_size, self._seed = batch_size, seed
+        if config.mirror > 0:
+            self._mirrored = mirrored_label(model, data.params)
+            self._mirrored_points = mirrored_landmarks(data.landmarks)
+
+    def _indices(self, step: int) -> NDArray[np.intp]:
+        """Which crops step number ``step`` uses."""
+        first, count = step * self._batch_size, len(self._data)
+        out = np.empty(self._batch_size, dtype=np.intp)
+        for position in range(self._batch_size):
+            epoch, at = divmod(first + position, count)
+            if position == 0 or at == 0:
+                order = np.random.default_rng([self._seed, 1, epoch]).permutation(count)
+            out[position] = order[at]
+        return out
+
+    def make(self, step: int) -> Batch:
+        images, labels, points = [], [], []
+        for position, index in enumerate(self._indices(step)):
+            rng = np.random.default_rng([self._seed, 2, step, position])
+            image = self._data.images[index]
+            raw, landmarks = self._data.params[index], self._data.landmarks[index]
+            if rng.random() < self._config.mirror:
+                image = np.ascontiguousarray(image[:, ::-1])
+                raw, landmarks = self._mirrored[index], self._mirrored_points[index]
+            image, raw, landmarks = self._augment(image, raw, landmarks, rng)
+            images.append(image)
+            labels.append(raw)
+            points.append(landmarks.T)
+        params = self._whitening.whiten(np.stack(labels)).astype(np.float32)
+        return Batch(np.stack(images), params, np.stack(points).astype(np.float32))
+
+    def stream(self, start: int, stop: int) -> Iterator[Batch]:
+        """Batches of steps start..stop-1, a few made ahead on another thread."""
+        with ThreadPoolExecutor(1, thread_name_prefix="augment") as pool:
+            pending = [pool.submit(self.make, s) for s in range(start, min(start + _AHEAD, stop))]
+            for step in range(start, stop):
+                batch = pending.pop(0).result()
+                if step + _AHEAD < stop:
+                    pending.append(pool.submit(self.make, step + _AHEAD))
+                yield batch
+
+
+def validation_crops(data: LabelledCrops, border: int) -> LabelledCrops:
+    """Held-back crops cut by the landmark rule, without jitter: what the benchmark looks like."""
+    images = np.empty_like(data.images)
+    raw, points = np.empty_like(data.params), np.empty_like(data.landmarks)
+    for index in range(len(data)):
+        affine = recrop_affine(data.landmarks[index])
+        images[index] = warp_crop(data.images[index], affine)
+        raw[index], points[index] = move_label(data.params[index], data.landmarks[index], affine)
+    return LabelledCrops(data.names, zero_border(images, border), raw, points)

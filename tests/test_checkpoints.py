@@ -1,0 +1,357 @@
+"""Round trips of both checkpoint formats, and every way in which a file can be wrong."""
+
+import json
+import os
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import safetensors.torch  # noqa: E402
+from torch import nn  # noqa: E402
+
+from synergynet.errors import SynergyNetError  # noqa: E402
+from synergynet.face_model.model import FaceModel  # noqa: E402
+from synergynet.face_model.official import load_official  # noqa: E402
+from synergynet.face_model.weights_info import WeightsInfo  # noqa: E402
+from synergynet.geometry.conventions import Conventions  # noqa: E402
+from synergynet.geometry.params import Whitening  # noqa: E402
+from synergynet.nets.backbones import build_backbone  # noqa: E402
+from synergynet.nets.checkpoints import (  # noqa: E402
+    describe,
+    load_checkpoint,
+    save_checkpoint,
+)
+from synergynet.nets.official_checkpoint import (  # noqa: E402
+    OfficialCheckpoint,
+    read_official,
+    write_official,
+)
+from synergynet.nets.synergynet import SynergyNet  # noqa: E402
+
+DATA = Path(os.environ.get("SYNERGYNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="module")
+def face_model() -> FaceModel:
+    """120 random vertices; every landmark is one vertex, as in the official layout."""
+    rng = np.random.default_rng(1)
+    vertices = rng.permutation(120)[:68].astype(np.int32)
+    return FaceModel(
+        name="toy",
+        mean=rng.normal(0, 5e4, (120, 3)).astype(np.float32),
+        identity_basis=rng.normal(0, 1e3, (40, 120, 3)).astype(np.float32),
+        expression_basis=rng.normal(0, 1e3, (10, 120, 3)).astype(np.float32),
+        triangles=np.zeros((0, 3), np.int32),
+        landmark_vertices=np.repeat(vertices[:, None], 3, axis=1),
+        landmark_weights=np.tile(np.array([1, 0, 0], np.float32), (68, 1)),
+    )
+
+
+@pytest.fixture(scope="module")
+def whitening() -> Whitening:
+    rng = np.random.default_rng(2)
+    return Whitening(rng.normal(size=62), rng.uniform(0.1, 2.0, 62))
+
+
+@pytest.fixture(scope="module")
+def net(face_model: FaceModel, whitening: Whitening) -> SynergyNet:
+    return random_net(face_model, whitening)
+
+
+def random_net(face_model: FaceModel, whitening: Whitening) -> SynergyNet:
+    """Random weights and batch statistics, so that no two entries agree by chance."""
+    torch.manual_seed(3)
+    net = SynergyNet(
+        build_backbone("mobilenet_v2"), face_model, whitening, Conventions.official(), dense=True
+    )
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            module.num_batches_tracked.fill_(7)
+    return net.eval()
+
+
+def torch_save(path: Path, net: SynergyNet, epoch: int = 80) -> Path:
+    """As the official training loop writes it."""
+    torch.save({"epoch": epoch, "state_dict": nn.DataParallel(net).state_dict()}, path)
+    return path
+
+
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    left, right = a.state_dict(), b.state_dict()
+    return list(left) == list(right) and all(torch.equal(left[k], right[k]) for k in left)
+
+
+# --- official files
+
+
+def test_official_round_trip_is_byte_identical(net: SynergyNet, tmp_path: Path) -> None:
+    first = torch_save(tmp_path / "SynergyNet_checkpoint_epoch_80.pth.tar", net)
+    checkpoint = read_official(first)
+    assert checkpoint.epoch == 80
+    second = tmp_path / "another_name.pth.tar"
+    write_official(second, checkpoint)
+    assert second.read_bytes() == first.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([first.name, second.name])
+
+
+def test_official_round_trip_through_the_network(
+    net: SynergyNet, face_model: FaceModel, whitening: Whitening, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "a" / "best.pth.tar", tmp_path / "b" / "best.pth.tar"
+    first.parent.mkdir()
+    second.parent.mkdir()
+    write_official(first, OfficialCheckpoint.from_network(net, epoch=5))
+    checkpoint = read_official(first)
+    read = checkpoint.network()
+    assert read.conventions == Conventions.official()
+    assert not read.training
+    assert same_weights(read, net)
+    assert np.array_equal(checkpoint.whitening().mean, whitening.mean)
+    assert np.array_equal(checkpoint.whitening().std, whitening.std)
+    assert checkpoint.face_model().hash == face_model.hash
+    write_official(second, OfficialCheckpoint.from_network(read, epoch=5))
+    assert second.read_bytes() == first.read_bytes()
+
+
+def test_official_file_is_written_from_a_lean_channels_last_network(
+    net: SynergyNet, face_model: FaceModel, whitening: Whitening, tmp_path: Path
+) -> None:
+    lean = SynergyNet(build_backbone("mobilenet_v2"), face_model, whitening)
+    lean.load_state_dict(net.state_dict(), strict=False)
+    lean.to(memory_format=torch.channels_last)
+    write_official(tmp_path / "x.pth.tar", OfficialCheckpoint.from_network(lean, epoch=1))
+    content = torch.load(tmp_path / "x.pth.tar", weights_only=True)
+    expected = nn.DataParallel(net).state_dict()
+    assert list(content["state_dict"]) == list(expected)
+    assert all(torch.equal(content["state_dict"][k], expected[k]) for k in expected)
+    assert all(value.is_contiguous() for value in content["state_dict"].values())
+
+
+def test_only_mobilenet_has_an_official_file(face_model: FaceModel, whitening: Whitening) -> None:
+    lite = SynergyNet(build_backbone("efficientnet_lite0"), face_model, whitening)
+    with pytest.raises(SynergyNetError, match="does not hold this network's weights"):
+        OfficialCheckpoint.from_network(lite, epoch=1)
+
+
+def test_102_long_whitening(net: SynergyNet, tmp_path: Path) -> None:
+    state = OrderedDict(nn.DataParallel(net).state_dict())
+    for name in ("module.param_mean", "module.param_std"):
+        state[name] = torch.cat([state[name], torch.ones(40)])
+    file = tmp_path / "texture.pth.tar"
+    torch.save({"epoch": 1, "state_dict": state}, file)
+    checkpoint = read_official(file)
+    assert np.array_equal(checkpoint.whitening().mean, net.whitening.mean)
+    assert same_weights(checkpoint.network(), net)
+    write_official(tmp_path / "again.pth.tar", checkpoint)
+    assert (tmp_path / "again.pth.tar").read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.01, 0.5, 0.999])
+def test_truncated_official_file(net: SynergyNet, tmp_path: Path, fraction: float) -> None:
+    file = torch_save(tmp_path / "cut.pth.tar", net)
+    data = file.read_bytes()
+    file.write_bytes(data[: int(len(data) * fraction)])
+    with pytest.raises(SynergyNetError, match=r"cut\.pth\.tar"):
+        read_official(file)
+
+
+@pytest.mark.parametrize(
+    "content", [b"<html>404</html>" * 99, b"\x80\x02}q\x00.", b"PK\x05\x06" + bytes(18)]
+)
+def test_garbage_official_file(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "garbage.pth.tar"
+    file.write_bytes(content)
+    with pytest.raises(SynergyNetError, match=r"garbage\.pth\.tar"):
+        read_official(file)
+
+
+def test_code_in_an_official_file_does_not_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return os.mkdir, (str(tmp_path / "pwned"),)
+
+    torch.save({"epoch": 1, "state_dict": Evil()}, tmp_path / "evil.pth.tar")
+    with pytest.raises(SynergyNetError, match=r"evil\.pth\.tar"):
+        read_official(tmp_path / "evil.pth.tar")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_wrong_entries_are_listed(net: SynergyNet, tmp_path: Path) -> None:
+    state = OrderedDict(nn.DataParallel(net).state_dict())
+    del state["module.forwardDirection.conv6.bias"]
+    state["module.reverseDirection.conv6_1.weight"] = torch.zeros(12, 1024)
+    state["module.surprise"] = torch.zeros(1)
+    file = tmp_path / "odd.pth.tar"
+    torch.save({"epoch": 1, "state_dict": state}, file)
+    with pytest.raises(SynergyNetError) as caught:
+        read_official(file)
+    for part in ("odd.pth.tar", "forwardDirection.conv6.bias", "(12, 1024)", "surprise"):
+        assert part in str(caught.value)
+    torch.save(state, file)
+    with pytest.raises(SynergyNetError, match="'epoch' and 'state_dict'"):
+        read_official(file)
+
+
+def test_landmarks_off_the_mesh(net: SynergyNet, tmp_path: Path) -> None:
+    state = OrderedDict(nn.DataParallel(net).state_dict())
+    state["module.u_base"] = state["module.u_base"] + 1
+    torch.save({"epoch": 1, "state_dict": state}, tmp_path / "moved.pth.tar")
+    with pytest.raises(SynergyNetError, match=r"moved\.pth\.tar.*not vertices"):
+        read_official(tmp_path / "moved.pth.tar").face_model()
+
+
+def test_missing_and_oversized_files(tmp_path: Path) -> None:
+    with pytest.raises(SynergyNetError, match="no such file"):
+        read_official(tmp_path / "none.pth.tar")
+    with (tmp_path / "huge.pth.tar").open("wb") as stream:
+        stream.truncate((1 << 30) + 1)  # sparse
+    with pytest.raises(SynergyNetError, match=r"huge\.pth\.tar is larger"):
+        read_official(tmp_path / "huge.pth.tar")
+
+
+def test_basel_face_model_in_a_checkpoint(tmp_path: Path) -> None:
+    folder = DATA / "3dmm_data"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here; set SYNERGYNET_DATA to the shared data folder")
+    model, whitening = load_official(folder)
+    net = random_net(model, whitening)
+    first = torch_save(tmp_path / "best.pth.tar", net)
+    checkpoint = read_official(first)
+    found = checkpoint.face_model(triangles=model.triangles)
+    assert found.hash == model.hash
+    assert np.array_equal(found.landmark_vertices, model.landmark_vertices)
+    assert len(found.triangles) == 105_840
+    assert np.array_equal(checkpoint.whitening().std, whitening.std)
+    write_official(tmp_path / "copy.pth.tar", checkpoint)
+    assert (tmp_path / "copy.pth.tar").read_bytes() == first.read_bytes()
+    rebuilt = checkpoint.network(model.triangles)
+    assert rebuilt.face_model.hash == model.hash
+    params = torch.randn(2, 62)
+    assert torch.equal(rebuilt.landmarks(params), net.landmarks(params))
+
+
+# --- our own files
+
+
+def info_of(net: SynergyNet) -> WeightsInfo:
+    return describe(
+        net,
+        training_data="nothing (test)",
+        frame="pixel",
+        border=5,
+        accuracy={"nme": 3.41},
+        extra={"steps": 3, "nested": {"list": [1, 2]}},
+    )
+
+
+@pytest.mark.parametrize("architecture", ["mobilenet_v2", "efficientnet_lite0"])
+@pytest.mark.parametrize("regularisers", [True, False])
+def test_own_round_trip(
+    face_model: FaceModel,
+    whitening: Whitening,
+    tmp_path: Path,
+    architecture: str,
+    regularisers: bool,
+) -> None:
+    backbone = build_backbone(architecture)
+    net = SynergyNet(backbone, face_model, whitening, regularisers=regularisers)
+    net.to(memory_format=torch.channels_last)
+    file = tmp_path / "weights.safetensors"
+    info = info_of(net)
+    save_checkpoint(file, net, info)
+    read, found = load_checkpoint(file, face_model)
+    assert same_weights(read, net)
+    assert not read.training
+    assert (read.forwardDirection is not None) is regularisers
+    assert found.to_metadata() == info.to_metadata()
+    assert found.architecture == architecture
+    assert np.array_equal(found.whitening.mean, whitening.mean)
+    assert np.array_equal(found.whitening.std, whitening.std)
+    assert (found.frame, found.border, found.channel_order) == ("pixel", 5, "BGR")
+    assert found.accuracy == {"nme": 3.41}
+    images = torch.randn(1, 3, 120, 120)
+    with torch.no_grad():
+        torch.testing.assert_close(read(images), net.eval()(images), rtol=1e-4, atol=1e-5)
+    assert [p.name for p in tmp_path.iterdir()] == [file.name]
+
+
+def test_own_file_holds_no_face_model(net: SynergyNet, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "w.safetensors", net, info_of(net))
+    tensors = safetensors.torch.load_file(tmp_path / "w.safetensors")
+    assert len(tensors) == 445 - 8
+    assert not {"u", "w_shp", "u_base", "param_mean"} & set(tensors)
+
+
+def test_other_face_model_is_refused_by_name(net: SynergyNet, tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    save_checkpoint(file, net, info_of(net))
+    other = replace(net.face_model, name="other", mean=net.face_model.mean + 1)
+    with pytest.raises(SynergyNetError, match=r"w\.safetensors.*'toy'.*'other'"):
+        load_checkpoint(file, other)
+    renamed = replace(net.face_model, name="same numbers")
+    load_checkpoint(file, renamed)
+
+
+def test_metadata_of_another_network_are_refused(net: SynergyNet, tmp_path: Path) -> None:
+    info = info_of(net)
+    for wrong in (
+        replace(info, architecture="efficientnet_lite0"),
+        replace(info, whitening=Whitening(np.zeros(62), np.ones(62))),
+        replace(info, face_model_hash="0" * 64),
+    ):
+        with pytest.raises(SynergyNetError):
+            save_checkpoint(tmp_path / "w.safetensors", net, wrong)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.0001, 0.5, 0.999])
+def test_truncated_own_file(net: SynergyNet, tmp_path: Path, fraction: float) -> None:
+    file = tmp_path / "cut.safetensors"
+    save_checkpoint(file, net, info_of(net))
+    data = file.read_bytes()
+    file.write_bytes(data[: int(len(data) * fraction)])
+    with pytest.raises(SynergyNetError, match=r"cut\.safetensors"):
+        load_checkpoint(file, net.face_model)
+
+
+def test_incomplete_own_file_never_gives_random_weights(net: SynergyNet, tmp_path: Path) -> None:
+    file = tmp_path / "partial.safetensors"
+    tensors = {k: v for k, v in net.state_dict().items() if "." in k}
+    for gone in ("I2P.backbone.classifier_ori.1.bias", "forwardDirection.bn1.weight"):
+        left = {k: v.clone() for k, v in tensors.items() if k != gone}
+        safetensors.torch.save_file(left, file, metadata=info_of(net).to_metadata())
+        with pytest.raises(SynergyNetError, match=f"1 missing: {gone}"):
+            load_checkpoint(file, net.face_model)
+
+
+def test_metadata_faults_are_named(net: SynergyNet) -> None:
+    good = info_of(net).to_metadata()
+    assert all(isinstance(value, str) for value in good.values())
+    WeightsInfo.from_metadata({**good, "producer": "an ONNX tool"}, "x.onnx")
+    for key in good:
+        without = {k: v for k, v in good.items() if k != key}
+        with pytest.raises(SynergyNetError, match=rf"x\.onnx.*'{key}'.*missing"):
+            WeightsInfo.from_metadata(without, "x.onnx")
+    for key, value in {
+        "format_version": "99",
+        "frame": '"sideways"',
+        "channel_order": '"GRB"',
+        "border": '"five"',
+        "accuracy": "[1]",
+        "architecture": "not json",
+        "whitening": json.dumps({"mean": [0] * 61, "std": [1] * 62}),
+    }.items():
+        with pytest.raises(SynergyNetError, match=r"x\.onnx"):
+            WeightsInfo.from_metadata({**good, key: value}, "x.onnx")
+
+
+def test_missing_folder_is_named(net: SynergyNet, tmp_path: Path) -> None:
+    with pytest.raises(SynergyNetError, match="does not exist"):
+        save_checkpoint(tmp_path / "nowhere" / "w.safetensors", net, info_of(net))

@@ -1,0 +1,217 @@
+"""``synergynet infer`` as a user meets it: in a process of its own, with good and bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from test_pipeline import centred
+from test_regression import weights_info, write_onnx
+
+from synergynet.cli.infer import output_stems
+from synergynet.face_model.npz import load_npz, save_npz
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory, tiny_model) -> Path:
+    """A folder with a face model, weights for it, other weights, and photos good and bad."""
+    folder = tmp_path_factory.mktemp("kit")
+    save_npz(tiny_model, folder / "model.npz")
+    model = load_npz(folder / "model.npz")
+    save_npz(replace(model, name="other", mean=model.mean + 1), folder / "other.npz")
+    write_onnx(folder / "net.onnx", weights_info(model), raw=centred(model))
+    whole = (folder / "net.onnx").read_bytes()
+    (folder / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.jpg").write_text("once upon a time")
+    (folder / "empty.jpg").write_bytes(b"")
+    cv2.imwrite(str(folder / "dot.png"), np.zeros((1, 1, 3), dtype=np.uint8))
+    cv2.imwrite(str(folder / "grey.jpg"), np.full((90, 120, 3), 128, dtype=np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def portrait(kit: Path) -> Path:
+    """A public-domain photo with one face: an astronaut's portrait by NASA."""
+    data = pytest.importorskip("skimage.data", reason="the test portrait comes with scikit-image")
+    path = kit / "portrait.png"
+    cv2.imwrite(str(path), data.astronaut()[:300, :400, ::-1])
+    return path
+
+
+def run(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "synergynet", *map(str, args)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
+        cwd=cwd,
+        check=False,
+    )
+
+
+def infer(kit: Path, output: Path, *args: object) -> subprocess.CompletedProcess[str]:
+    model = ["--weights", kit / "net.onnx", "--face-model", kit / "model.npz"]
+    return run("infer", *args, "-o", output, *([] if "--weights" in args else model))
+
+
+def one_error(done: subprocess.CompletedProcess[str], *words: object) -> None:
+    """Exit code 1 and one line on stderr that begins with ``error:`` and holds ``words``."""
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    for word in words:
+        assert str(word) in line
+
+
+def test_a_photo_becomes_json_pictures_and_a_mesh(kit, portrait, tmp_path) -> None:
+    done = infer(kit, tmp_path / "out", portrait, "--timings")
+    assert done.returncode == 0 and done.stderr == ""
+    assert "1 face in 400 x 300 pixels" in done.stdout and "face 0: score" in done.stdout
+    for phase in ("reading", "detection", "regression", "decode", "drawing", "writing"):
+        assert f"{phase} " in done.stdout
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    pictures = {f"portrait_{kind}.png" for kind in ("landmarks", "pose", "mesh")}
+    assert names == {"portrait.json", "portrait_face0.obj", *pictures}
+    content = json.loads((tmp_path / "out" / "portrait.json").read_text())
+    assert content["image"] == str(portrait)
+    (face,) = content["faces"]
+    x0, y0, x1, y1 = face["box"]
+    assert 140 < x0 < x1 < 300 and 20 < y0 < y1 < 220  # where the astronaut's face is
+    landmarks = np.array(face["landmarks"])
+    assert (landmarks[:, :2] > (120, 20)).all() and (landmarks[:, :2] < (320, 230)).all()
+    for name in pictures:
+        assert cv2.imread(str(tmp_path / "out" / name)).shape == (300, 400, 3)
+
+
+def test_no_face_is_no_error(kit, tmp_path) -> None:
+    done = infer(kit, tmp_path / "out", kit / "grey.jpg", kit / "dot.png")
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.count("no face was found") == 2
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"grey.json", "dot.json"}
+    for name in ("grey", "dot"):
+        content = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+        assert content["faces"] == [] and content["message"] == "no face was found"
+
+
+@pytest.mark.parametrize(
+    ("photo", "word"),
+    [
+        ("text.jpg", "not a readable image"),
+        ("empty.jpg", "empty file"),
+        ("absent.jpg", "no such photo"),
+        ("", "folder"),
+    ],
+)
+def test_a_bad_photo_is_one_sentence_and_leaves_nothing(kit, tmp_path, photo, word) -> None:
+    one_error(infer(kit, tmp_path / "out", kit / photo), kit / photo, word)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("weights", "model", "words"),
+    [
+        ("cut.onnx", "model.npz", ["cut.onnx", "not a complete ONNX model"]),
+        ("absent.onnx", "model.npz", ["absent.onnx", "no such file"]),
+        ("net.onnx", "other.npz", ["'tiny'", "'other'"]),
+        ("net.onnx", "absent.npz", ["absent.npz"]),
+        ("net.onnx", "text.jpg", ["text.jpg"]),
+    ],
+)
+def test_bad_weights_and_models_are_one_sentence(kit, tmp_path, weights, model, words) -> None:
+    args = ("--weights", kit / weights, "--face-model", kit / model)
+    one_error(infer(kit, tmp_path / "out", kit / "grey.jpg", *args), *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_good_photos_among_bad_ones_are_done(kit, tmp_path) -> None:
+    photos = [kit / name for name in ("text.jpg", "grey.jpg", "empty.jpg")]
+    done = infer(kit, tmp_path / "out", *photos)
+    assert done.returncode == 1
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error"] * 3
+    assert "2 of 3 photos failed" in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["grey.json"]
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence(kit, tmp_path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("here already")
+    one_error(infer(kit, blocked, kit / "grey.jpg"), blocked, "cannot be written")
+    assert blocked.read_text() == "here already"
+
+
+def test_pictures_and_meshes_can_be_left_out(kit, portrait, tmp_path) -> None:
+    done = infer(kit, tmp_path / "a", portrait, "--draw", "none", "--no-obj")
+    assert done.returncode == 0
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["portrait.json"]
+    done = infer(kit, tmp_path / "b", portrait, "--draw", "pose, mesh", "--no-obj")
+    assert done.returncode == 0
+    names = sorted(path.name for path in (tmp_path / "b").iterdir())
+    assert names == ["portrait.json", "portrait_mesh.png", "portrait_pose.png"]
+
+
+def test_wrong_usage_is_exit_code_2(kit, tmp_path) -> None:
+    for args in (("infer",), ("infer", kit / "grey.jpg", "--draw", "hat"), ("nonsense",)):
+        done = run(*args, cwd=tmp_path)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_and_version() -> None:
+    assert run("--version").stdout.startswith("synergynet 0.")
+    overview = run("--help")
+    assert overview.returncode == 0
+    assert "infer" in overview.stdout and "eval" in overview.stdout
+    assert "--face-model" in run("infer", "--help").stdout
+    assert "--root" in run("eval", "--help").stdout
+
+
+def test_photos_of_one_stem_do_not_overwrite_one_another() -> None:
+    out = Path("out")
+    photos = [Path(p) for p in ("a/x.jpg", "b/X.png", "c/x.jpg", "y.jpg", "a/x-2.jpg")]
+    stems = output_stems(photos, out)
+    assert stems == ["x", "X-2", "x-3", "y", "x-2-2"]
+    # Results never replace a photo that is about to be read.
+    photos = [out / "x.jpg", out / "x_mesh.jpg"]
+    assert output_stems(photos, out) == ["x-2", "x_mesh"]
+
+
+def test_inference_and_help_never_import_torch(kit, portrait, tmp_path) -> None:
+    code = (
+        "import sys\n"
+        "from synergynet.cli.main import app\n"
+        "try:\n"
+        "    app(sys.argv[1:])\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        "heavy = {'torch', 'onnx', 'mindspore'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "if '--help' in sys.argv:\n"
+        "    assert not {'numpy', 'cv2', 'onnxruntime'} & set(sys.modules)\n"
+    )
+    model = ["--weights", kit / "net.onnx", "--face-model", kit / "model.npz"]
+    for args in (["--help"], ["infer", portrait, "-o", tmp_path, *model]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, args)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_package_exports_lazily() -> None:
+    import synergynet
+
+    assert synergynet.__version__
+    assert synergynet.FaceAnalyzer.__name__ == "FaceAnalyzer"
+    assert {"Face", "FaceModel", "SynergyNetError", "read_image"} <= set(dir(synergynet))
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = synergynet.nonsense

@@ -1,0 +1,141 @@
+"""Photos in and files out: every kind of image, every kind of result, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from test_pipeline import SIZE, analyzer
+
+from synergynet.errors import SynergyNetError
+from synergynet.pipeline import read_image, writers
+from synergynet.pipeline.images import declared_size
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+
+
+def test_photos_of_every_kind_are_read(tmp_path) -> None:
+    image = np.zeros((20, 30, 3), dtype=np.uint8)
+    image[:10, :, 2] = 255
+    path = tmp_path / "Füße 写真 😀.png"
+    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    np.testing.assert_array_equal(read_image(path), image)
+    kinds = {
+        "grey": image[..., 2],
+        "alpha": np.dstack([image, np.full((20, 30), 9, np.uint8)]),
+        "deep": image.astype(np.uint16) * 257,
+    }
+    for name, content in kinds.items():
+        (tmp_path / f"{name}.png").write_bytes(cv2.imencode(".png", content)[1].tobytes())
+        read = read_image(tmp_path / f"{name}.png")
+        assert read.shape == (20, 30, 3) and read.dtype == np.uint8
+        assert read[5, 5, 2] == 255 and read[15, 5, 2] == 0
+    (tmp_path / "dot.png").write_bytes(cv2.imencode(".png", image[:1, :1])[1].tobytes())
+    assert read_image(tmp_path / "dot.png").shape == (1, 1, 3)
+
+
+def test_the_exif_orientation_is_applied(tmp_path) -> None:
+    image = np.zeros((40, 80, 3), dtype=np.uint8)
+    image[:, :40] = 255
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+    # One EXIF entry: orientation (0x0112), short, 6 = turn by 90 degrees clockwise.
+    tiff = b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0) + b"\0" * 4
+    exif = b"Exif\0\0" + tiff
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    (tmp_path / "turned.jpg").write_bytes(jpeg[:2] + segment + jpeg[2:])
+    read = read_image(tmp_path / "turned.jpg")
+    assert read.shape == (80, 40, 3)
+    assert read[:35].min() > 200 and read[45:].max() < 50
+
+
+def test_bad_photos_are_one_sentence(tmp_path) -> None:
+    png = cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))[1].tobytes()
+    huge = png[:16] + struct.pack(">II", 60_000, 60_000) + png[24:]
+    cases = {
+        "missing.jpg": (None, "no such photo"),
+        "empty.jpg": (b"", "empty file"),
+        "text.jpg": (b"once upon a time", "not a readable image"),
+        "huge.png": (huge, "60000 x 60000 pixels"),
+        "header.png": (png[:30], "not a readable image"),
+        "header.jpg": (b"\xff\xd8\xff\xe0\x00", "not a readable image"),
+    }
+    for name, (content, word) in cases.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(SynergyNetError, match=word) as caught:
+            read_image(tmp_path / name)
+        assert name in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(SynergyNetError, match="folder"):
+        read_image(tmp_path)
+    with pytest.raises(SynergyNetError, match=r"no such|cannot be read"):
+        read_image("a\0b.jpg")
+
+
+def test_declared_size_reads_headers_only() -> None:
+    image = np.zeros((21, 34, 3), dtype=np.uint8)
+    for suffix in (".png", ".jpg"):
+        data = cv2.imencode(suffix, image)[1].tobytes()
+        assert declared_size(data) == (34, 21)
+        for cut in range(0, len(data), 3):
+            declared_size(data[:cut])
+    progressive = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    assert declared_size(progressive) == (34, 21)
+    assert declared_size(b"BM") is None
+
+
+def test_the_obj_is_the_models_mesh_upright(tiny_model, photo, tmp_path) -> None:
+    (face,) = analyzer(tiny_model, (200, 150, 100))(photo)
+    lines = writers.write_obj(tmp_path / "a.obj", face, SIZE[0]).read_text().splitlines()
+    vertices = np.array([line.split()[1:] for line in lines if line.startswith("v ")], dtype=float)
+    triangles = np.array([line.split()[1:] for line in lines if line.startswith("f ")], dtype=int)
+    np.testing.assert_array_equal(triangles - 1, tiny_model.triangles)
+    np.testing.assert_allclose(vertices[:, [0, 2]], face.vertices[:, [0, 2]], atol=1e-4)
+    np.testing.assert_allclose(vertices[:, 1], SIZE[0] - 1 - face.vertices[:, 1], atol=1e-4)
+
+
+def test_pictures_and_json_say_what_was_found(tiny_model, photo, tmp_path) -> None:
+    faces = analyzer(tiny_model, (200, 150, 100), (60, 60, 60))(photo)
+    for kind in writers.DRAWINGS:
+        picture = writers.draw_faces(photo, faces, kind)
+        assert picture.shape == photo.shape and (picture != photo).any()
+        np.testing.assert_array_equal(writers.draw_faces(photo, [], kind), photo)
+        path = writers.write_picture(tmp_path / f"{kind}.png", picture)
+        np.testing.assert_array_equal(read_image(path), picture)
+    wide = np.zeros((1, 70_000, 3), dtype=np.uint8)
+    assert writers.write_picture(tmp_path / "wide.jpg", wide).name == "wide.png"
+    path = writers.write_json(tmp_path / "new" / "p.json", "näme.jpg", photo, faces)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert (content["image"], content["width"], content["height"]) == ("näme.jpg", 400, 300)
+    assert content["faces"] == [face.to_dict() for face in faces] and "message" not in content
+    nobody = json.loads(writers.write_json(path, "x", photo, []).read_text())
+    assert nobody["faces"] == [] and "no face" in nobody["message"]
+    with pytest.raises(SynergyNetError, match="unknown drawing"):
+        writers.draw_faces(photo, faces, "hat")
+    bare = replace(tiny_model, triangles=np.zeros((0, 3), dtype=np.int32))
+    with pytest.raises(SynergyNetError, match="no triangles"):
+        writers.draw_faces(photo, [replace(faces[0], face_model=bare)], "mesh")
+
+
+def test_nothing_half_written_remains(tmp_path, monkeypatch) -> None:
+    target = tmp_path / "a.json"
+    target.write_text("old")
+
+    def fail(self: Path, other: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(SynergyNetError, match="No space left"):
+            writers.write_whole(target, b"new")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+    with pytest.raises(SynergyNetError, match="cannot be written"):
+        writers.write_whole(target / "inside.json", b"new")
