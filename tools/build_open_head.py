@@ -81,7 +81,8 @@ def main() -> None:
         size = args.output.stat().st_size / 1e6
         print(f"wrote {args.output}: {model.n_vertices} vertices, {size:.2f} MB")
     if args.labels is not None:
-        print(f"residual on {HELD_BACK} held-back faces: {residual(model, args.labels / 'labels.npz'):.3f} % NME")
+        nme = residual(model, args.labels / "labels.npz")
+        print(f"residual on {HELD_BACK} held-back faces: {nme:.3f} % NME")
 
 
 if __name__ == "__main__":

@@ -45,8 +45,10 @@ def assemble(source: Source, head: Head, calibration: Calibration) -> FaceModel:
     twin = mirror_names(names)
     id_signs = np.where(np.abs(calibration.symmetric).sum(axis=0) > 0, 1.0, -1.0)
     ex_signs = np.array(
-        [1.0 if np.allclose(column[twin], column, atol=1e-6) else -1.0
-         for column in calibration.units.T]
+        [
+            1.0 if np.allclose(column[twin], column, atol=1e-6) else -1.0
+            for column in calibration.units.T
+        ]
     )
     # Least-squares coefficients of each unit in the 10 modes, over the whole head.
     flat = expression.reshape(10, -1)
@@ -56,7 +58,7 @@ def assemble(source: Source, head: Head, calibration: Calibration) -> FaceModel:
         mean=mean,
         identity_basis=identity,
         expression_basis=expression,
-        triangles=head.triangles,
+        triangles=head.triangles.astype(np.int32),
         landmark_vertices=calibration.landmark_vertices,
         landmark_weights=calibration.landmark_weights,
         millimetres_per_unit=1.0,

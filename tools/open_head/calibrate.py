@@ -6,8 +6,10 @@ Data: 3D landmarks of real faces with a known split into pose, identity and expr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -27,6 +29,9 @@ from .dictionary import (
 from .source import Array, Source
 from .topology import Head, eye_scale
 
+Log = Callable[[str], None]
+AtLandmarks = Callable[[Array], Array]
+
 NOISE_MM = 0.5
 PRIOR_WEIGHT = 0.02
 """Pull of the artists' prior on the covariance, in units of the data."""
@@ -37,6 +42,7 @@ MEAN_PRIOR = 0.6
 MAX_DISAGREEMENT_PX = 5.0
 UNIT_FLOOR = 0.015
 """Second moment added to every expression unit, for units that landmarks do not show."""
+
 
 @dataclass(frozen=True, eq=False)
 class Observations:
@@ -57,7 +63,7 @@ def observe(labels: Path, bfm: Path, held_back: np.ndarray) -> Observations:
     keep = (data["mirror_disagreement_px"] < MAX_DISAGREEMENT_PX) & ~held_back
     camera, shape, expression = params.split(data["params62"][keep].astype(np.float64))
     linear = camera[..., :3]
-    _, rotation, _ = pose.decompose_exact(camera)
+    rotation = pose.nearest_rotation(linear)
     zero = np.zeros_like
     neutral = model.landmarks(shape, zero(expression)).astype(np.float64)
     full = model.landmarks(shape, expression).astype(np.float64)
@@ -103,7 +109,8 @@ class Calibration:
     landmark_weights: Array
 
     def save(self, path: Path) -> None:
-        np.savez_compressed(path, **{k: np.asarray(v) for k, v in vars(self).items()})
+        arrays: dict[str, Any] = {k: np.asarray(v) for k, v in vars(self).items()}
+        np.savez_compressed(path, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
@@ -124,7 +131,7 @@ def barycentric_landmarks(
         best = np.inf
         for t in near[index]:
             bary = _closest(corners[t], target)
-            gap = np.linalg.norm(bary @ corners[t] - target)
+            gap = float(np.linalg.norm(bary @ corners[t] - target))
             if gap < best:
                 best, vertices[index], weights[index] = gap, tri[t], bary
     return vertices, weights
@@ -141,7 +148,7 @@ def _closest(corners: Array, target: Array) -> Array:
     for a, b in ((0, 1), (1, 2), (2, 0)):
         d = corners[b] - corners[a]
         t = float(np.clip((target - corners[a]) @ d / (d @ d), 0, 1))
-        gap = np.linalg.norm(corners[a] + t * d - target)
+        gap = float(np.linalg.norm(corners[a] + t * d - target))
         if gap < best:
             best, out = gap, np.zeros(3)
             out[a], out[b] = 1 - t, t
@@ -218,7 +225,7 @@ def _nonnegative(gram: Array, cross: Array, rounds: int = 400) -> Array:
     return x
 
 
-def calibrate(source: Source, head: Head, seen: Observations, log=print) -> Calibration:
+def calibrate(source: Source, head: Head, seen: Observations, log: Log = print) -> Calibration:
     """Run the whole calibration; deterministic."""
     face = base_face(source)
     points = head.matrix @ face + head.bulge
@@ -319,9 +326,7 @@ def calibrate(source: Source, head: Head, seen: Observations, log=print) -> Cali
     spread = _unit_spread(modes[0], seen.identity - truth)
     symmetric, antisymmetric = symmetric * spread, antisymmetric * spread
     units = units * _unit_spread(modes[1], seen.expression)
-    return Calibration(
-        transform, centres, mean, symmetric, antisymmetric, units, vertices, weights
-    )
+    return Calibration(transform, centres, mean, symmetric, antisymmetric, units, vertices, weights)
 
 
 def _unit_spread(modes: Array, data: Array, rounds: int = 40) -> Array:
@@ -357,7 +362,14 @@ def _metric(head: Head, points_weight: float = 8.0) -> tuple[Array, float]:
     return np.full(n, 1.0 / n), points_weight / 68
 
 
-def _identity_modes(head, dictionaries, covariances, at, linear, log):
+def _identity_modes(
+    head: Head,
+    dictionaries: tuple[Dictionary, Dictionary],
+    covariances: list[Array],
+    at: AtLandmarks,
+    linear: Array,
+    log: Log,
+) -> list[Array]:
     """The 40 most important directions of both dictionaries, standard normal coefficients."""
     dense, sparse = _metric(head)
     found = []
@@ -381,7 +393,15 @@ def _identity_modes(head, dictionaries, covariances, at, linear, log):
     return out
 
 
-def _expression_modes(names, fields, head, change, at, linear, log) -> Array:
+def _expression_modes(
+    names: tuple[str, ...],
+    fields: Array,
+    head: Head,
+    change: Array,
+    at: AtLandmarks,
+    linear: Array,
+    log: Log,
+) -> Array:
     """(52, 10) mixtures of ARKit units, each mode symmetric or antisymmetric."""
     design = at(fields).reshape(len(names), -1)
     gram = design @ design.T + 1.0 * np.eye(len(names))

@@ -60,13 +60,13 @@ def _macro_fields(source: Source) -> dict[str, Array]:
     young = {(a, s): target(f"{a}-{s}-young") for a in ANCESTRY for s in ("female", "male")}
     old = {(a, s): target(f"{a}-{s}-old") for a in ANCESTRY for s in ("female", "male")}
     fields = {f"macro-{a}": (young[a, "female"] + young[a, "male"]) / 2 for a in ANCESTRY}
-    average = sum(fields.values()) / 3
+    average = np.mean(list(fields.values()), axis=0)
     fields = {name: field - average for name, field in fields.items()}
     sexes = "universal-{}-young-averagemuscle-averageweight"
-    fields["macro-sex"] = (target(sexes.format("male")) - target(sexes.format("female"))) / 2 + sum(
-        young[a, "male"] - young[a, "female"] for a in ANCESTRY
-    ) / 6
-    fields["macro-age"] = sum(old[k] - young[k] for k in young) / len(young)
+    by_ancestry = np.mean([young[a, "male"] - young[a, "female"] for a in ANCESTRY], axis=0)
+    body = target(sexes.format("male")) - target(sexes.format("female"))
+    fields["macro-sex"] = (body + by_ancestry) / 2
+    fields["macro-age"] = np.mean([old[k] - young[k] for k in young], axis=0)
     for sex in ("female", "male"):
         heavy = target(f"universal-{sex}-young-averagemuscle-maxweight")
         light = target(f"universal-{sex}-young-averagemuscle-minweight")
@@ -82,7 +82,8 @@ def _slider_fields(source: Source) -> dict[str, Array]:
             name = path.rsplit("/", 1)[-1].removesuffix(".target.gz")
             if not SKIPPED.search(name):
                 raw[name] = source.target(path)
-    fields, done = {}, set()
+    fields: dict[str, Array] = {}
+    done: set[str] = set()
     for name, field in raw.items():
         if name in done:
             continue

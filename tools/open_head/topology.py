@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,11 +104,16 @@ def _catmull_clark(quads: Ints, n: int) -> tuple[csr_matrix, Ints]:
 
     Returns the (n + edges + quads, n) matrix and the new quads.
     """
+
+    def side(quad: Ints, k: int) -> tuple[int, int]:
+        a, b = int(quad[k]), int(quad[(k + 1) % 4])
+        return (a, b) if a < b else (b, a)
+
     edges: dict[tuple[int, int], int] = {}
     uses: Counter[tuple[int, int]] = Counter()
     for quad in quads:
         for k in range(4):
-            key = tuple(sorted((int(quad[k]), int(quad[(k + 1) % 4]))))
+            key = side(quad, k)
             edges.setdefault(key, len(edges))
             uses[key] += 1
     n_edges, n_quads = len(edges), len(quads)
@@ -124,12 +130,11 @@ def _catmull_clark(quads: Ints, n: int) -> tuple[csr_matrix, Ints]:
     rows, cols, faces = [], [], []
     for q, quad in enumerate(quads):
         for k in range(4):
-            key = tuple(sorted((int(quad[k]), int(quad[(k + 1) % 4]))))
+            key = side(quad, k)
             rows.append(edges[key])
             cols.append(q)
-            a, b = int(quad[k]), int(quad[k - 1])
-            previous = edges[tuple(sorted((a, b)))]
-            faces.append([a, n + edges[key], n + n_edges + q, n + previous])
+            previous = edges[side(quad, k - 1)]
+            faces.append([int(quad[k]), n + edges[key], n + n_edges + q, n + previous])
     edge_faces = csr_matrix((np.ones(len(rows)), (rows, cols)), shape=(n_edges, n_quads))
     smooth_edge = middle * 0.5 + (edge_faces @ face) * 0.25
     pick = coo_matrix((border.astype(float), (range(n_edges), range(n_edges)))).tocsr()
@@ -148,7 +153,7 @@ def _catmull_clark(quads: Ints, n: int) -> tuple[csr_matrix, Ints]:
     nf = np.maximum(np.asarray(vertex_faces.sum(axis=1)).ravel(), 1)
     on_border = np.asarray(vertex_edges @ border.astype(float)).ravel() > 0
 
-    def scaled(weights: Array, matrix: csr_matrix) -> csr_matrix:
+    def scaled(weights: NDArray[Any], matrix: csr_matrix) -> csr_matrix:
         return coo_matrix((weights, (range(n), range(n)))).tocsr() @ matrix
 
     inside = (~on_border).astype(float)
@@ -200,9 +205,7 @@ def build(source: Source) -> Head:
         triangles = np.concatenate([triangles, faces])
         eyes.append(EyePatch(loop, np.arange(start, matrix.shape[0])))
     final = matrix @ source.vertices + bulge
-    return Head(
-        matrix, bulge, triangles, uv, _mirror_index(final), (eyes[0], eyes[1]), mouth
-    )
+    return Head(matrix, bulge, triangles, uv, _mirror_index(final), (eyes[0], eyes[1]), mouth)
 
 
 def _uv(

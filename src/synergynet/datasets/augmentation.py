@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,7 +51,11 @@ class AugmentationConfig(BaseModel):
 
 
 def recrop_affine(
-    landmarks: FloatArray, *, degrees: float = 0.0, scale: float = 1.0, shift: FloatArray | None = None
+    landmarks: FloatArray,
+    *,
+    degrees: float = 0.0,
+    scale: float = 1.0,
+    shift: FloatArray | None = None,
 ) -> FloatArray:
     """(2, 3) affine of 1-based crop coordinates that cuts a face by the landmark rule.
 
@@ -72,9 +77,7 @@ def recrop_affine(
     return np.column_stack([factor * turn, offset])
 
 
-def jitter_affine(
-    *, degrees: float, scale: float, shift: FloatArray
-) -> FloatArray:
+def jitter_affine(*, degrees: float, scale: float, shift: FloatArray) -> FloatArray:
     """(2, 3) affine about the crop's centre: rotation (counter-clockwise), scale, shift."""
     angle = np.deg2rad(degrees)
     linear = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -90,7 +93,7 @@ def warp_crop(image: Image, affine: FloatArray, *, border_value: int | None = 0)
     zero_based = affine.copy()
     zero_based[:, 2] += affine[:, :2].sum(axis=1) - 1  # A(x + 1) - 1
     shrink = np.sqrt(abs(np.linalg.det(affine[:, :2])))
-    return cv2.warpAffine(
+    warped = cv2.warpAffine(
         image,
         zero_based,
         (INPUT_SIZE, INPUT_SIZE),
@@ -98,9 +101,12 @@ def warp_crop(image: Image, affine: FloatArray, *, border_value: int | None = 0)
         borderMode=cv2.BORDER_REPLICATE if border_value is None else cv2.BORDER_CONSTANT,
         borderValue=(border_value or 0,) * 3,
     )
+    return np.asarray(warped, dtype=np.uint8)
 
 
-def move_label(raw: FloatArray, landmarks: FloatArray, affine: FloatArray) -> tuple[FloatArray, FloatArray]:
+def move_label(
+    raw: FloatArray, landmarks: FloatArray, affine: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Parameters (62,) and landmarks (68, 3) after ``affine`` (2, 3) of the crop plane."""
     out = np.array(raw, dtype=np.float64)
     camera = params.split(out)[0]
@@ -113,7 +119,7 @@ def move_label(raw: FloatArray, landmarks: FloatArray, affine: FloatArray) -> tu
 
 def vary_pixels(image: Image, config: AugmentationConfig, rng: np.random.Generator) -> Image:
     """Colour, blur, resolution, noise and a random patch; same shape, uint8."""
-    out = image.astype(np.float32)
+    out: NDArray[Any] = image.astype(np.float32)
     if config.color:
         brightness, contrast, saturation = 1 + config.color * rng.uniform(-1, 1, 3)
         out *= brightness
@@ -134,7 +140,9 @@ def vary_pixels(image: Image, config: AugmentationConfig, rng: np.random.Generat
         height, width = rng.integers(12, 56, 2)
         y, x = rng.integers(-8, INPUT_SIZE - 8, 2)
         patch = out[max(y, 0) : y + height, max(x, 0) : x + width]
-        patch[:] = rng.uniform(0, 255, 3) if rng.random() < 0.5 else rng.uniform(0, 255, patch.shape)
+        patch[:] = (
+            rng.uniform(0, 255, 3) if rng.random() < 0.5 else rng.uniform(0, 255, patch.shape)
+        )
     return np.clip(out, 0, 255).astype(np.uint8)
 
 
@@ -199,4 +207,3 @@ class Augmenter:
                 image, int(rng.integers(7)), repeated_mask_bug=c.repeated_mask_bug
             )
         return image, raw, landmarks
-

@@ -15,6 +15,7 @@ from ..face_model.fitting import fit_landmarks
 from ..face_model.model import FaceModel
 from ..face_model.restricted_pickle import load_pickle
 from ..geometry import frames, params, pose
+from ..geometry.landmarks import MIRROR
 from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray, Whitening
 
 _MAX_LABEL_BYTES = 2 << 30
@@ -106,7 +107,7 @@ def relabel(target: FaceModel, source: FaceModel, raw: FloatArray) -> tuple[Floa
     """
     landmarks = source.decode_landmarks(raw)
     landmarks[..., 2] -= landmarks[..., 2].mean(axis=1, keepdims=True)
-    rotation = pose.decompose_exact(params.split(raw)[0])[1]
+    rotation = pose.nearest_rotation(params.split(raw)[0][..., :3])
     fitted = [
         fit_landmarks(
             target, landmarks[i : i + _FIT_CHUNK], rotation=rotation[i : i + _FIT_CHUNK]
@@ -133,8 +134,6 @@ def mirrored_label(model: FaceModel, raw: FloatArray) -> FloatArray:
 
 def mirrored_landmarks(points: FloatArray) -> FloatArray:
     """(..., 68, 3) crop1 landmarks of the mirrored crop, in 68 order."""
-    from ..geometry.landmarks import MIRROR
-
     out = np.array(points)[..., MIRROR, :]
     out[..., 0] = frames.CROP_FLIP - out[..., 0]
     return out

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +19,7 @@ from ..geometry import frames, params
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import N_EXPRESSION, N_SHAPE, FloatArray
 
-_NO_TRIANGLES = np.zeros((0, 3), dtype=np.int32)
+NO_TRIANGLES = np.zeros((0, 3), dtype=np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,8 @@ class FaceModel:
     mirror_signs: FloatArray | None = None
 
     def __post_init__(self) -> None:
+        if np.ndim(self.mean) != 2 or np.ndim(self.triangles) != 2:
+            self._refuse("mean or triangles are not two-dimensional")
         n = self.mean.shape[0]
         expected: dict[str, tuple[tuple[int, ...], type]] = {
             "mean": ((n, 3), np.float32),
@@ -77,20 +80,24 @@ class FaceModel:
         if self.mirror_signs is not None:
             expected["mirror_signs"] = ((N_SHAPE + N_EXPRESSION,), np.float32)
         for name, (shape, dtype) in expected.items():
-            value = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+            value = np.asarray(getattr(self, name))
             if value.shape != shape:
-                raise SynergyNetError(
-                    f"face model '{self.name}': {name} has shape {value.shape}, expected {shape}"
-                )
+                self._refuse(f"{name} has shape {value.shape}, expected {shape}")
+            if dtype is np.int32 and value.size and (value.min() < 0 or value.max() >= n):
+                self._refuse(f"{name} points outside its {n} vertices")
+            value = np.ascontiguousarray(value, dtype=dtype)
             if dtype is np.float32 and not np.isfinite(value).all():
-                raise SynergyNetError(f"face model '{self.name}': {name} is not finite")
+                self._refuse(f"{name} is not finite")
             object.__setattr__(self, name, value)
-        for name in ("triangles", "landmark_vertices"):
-            index = getattr(self, name)
-            if index.size and (index.min() < 0 or index.max() >= n):
-                raise SynergyNetError(
-                    f"face model '{self.name}': {name} points outside its {n} vertices"
-                )
+        if not np.allclose(self.landmark_weights.sum(axis=1), 1, atol=1e-3):
+            self._refuse("landmark_weights do not sum to 1")
+        if self.mirror_signs is not None and not (np.abs(self.mirror_signs) == 1).all():
+            self._refuse("mirror_signs are not +1 or -1")
+        if not 0 < self.millimetres_per_unit < np.inf:
+            self._refuse("millimetres_per_unit is not a positive number")
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise SynergyNetError(f"face model '{self.name}': {why}")
 
     @property
     def n_vertices(self) -> int:
@@ -157,14 +164,18 @@ class FaceModel:
 
 
 def _combine(
-    mean: FloatArray, identity_basis: FloatArray, expression_basis: FloatArray, a: ArrayLike, e: ArrayLike
+    mean: FloatArray,
+    identity_basis: FloatArray,
+    expression_basis: FloatArray,
+    identity: ArrayLike,
+    expression: ArrayLike,
 ) -> FloatArray:
-    a, e = np.asarray(a), np.asarray(e)
+    a, e = np.asarray(identity), np.asarray(expression)
     dtype = np.result_type(a.dtype, e.dtype, np.float32)
-    flat = a.astype(dtype) @ identity_basis.reshape(N_SHAPE, -1)
-    flat += e.astype(dtype) @ expression_basis.reshape(N_EXPRESSION, -1)
-    flat += mean.reshape(-1)
-    return flat.reshape(*a.shape[:-1], -1, 3)
+    by_identity = a.astype(dtype) @ identity_basis.reshape(N_SHAPE, -1)
+    by_expression = e.astype(dtype) @ expression_basis.reshape(N_EXPRESSION, -1)
+    flat = by_identity + by_expression + mean.reshape(-1)
+    return flat.reshape(*flat.shape[:-1], len(mean), 3)
 
 
 def _project(camera: FloatArray, points: FloatArray) -> FloatArray:

@@ -6,7 +6,6 @@ displacement); everything else as it is.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -42,7 +41,7 @@ def save_npz(model: FaceModel, path: str | Path) -> None:
         "triangles": model.triangles,
         "landmark_vertices": model.landmark_vertices,
         "landmark_weights": model.landmark_weights,
-        "unit_names": np.array(model.unit_names, dtype="U32"),
+        "unit_names": np.array(model.unit_names, dtype=str),
         "unit_coefficients": model.unit_coefficients,
     }
     for name in ("identity_basis", "expression_basis", "unit_shapes"):
@@ -56,7 +55,7 @@ def save_npz(model: FaceModel, path: str | Path) -> None:
     try:
         with partial.open("wb") as stream:
             np.savez_compressed(stream, **arrays)
-        os.replace(partial, target)
+        partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -90,15 +89,19 @@ def load_npz(source: str | Path | IO[bytes], *, label: str | None = None) -> Fac
                 landmark_vertices=data["landmark_vertices"],
                 landmark_weights=data["landmark_weights"],
                 millimetres_per_unit=float(data["millimetres_per_unit"]),
-                uv=data["uv"] if "uv" in data else None,
+                uv=data.get("uv"),
                 unit_names=tuple(str(n) for n in data["unit_names"]),
                 unit_coefficients=data["unit_coefficients"],
                 unit_shapes=_unpack(data["unit_shapes"], data["unit_shapes_scale"])
                 if "unit_shapes" in data
                 else None,
-                mirror_signs=data["mirror_signs"] if "mirror_signs" in data else None,
+                mirror_signs=data.get("mirror_signs"),
             )
     except FileNotFoundError as error:
         raise SynergyNetError(f"{name}: no such face model file") from error
-    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, EOFError) as error:
+    except SynergyNetError as error:
+        raise SynergyNetError(
+            f"{name}: {error}" if name not in str(error) else str(error)
+        ) from error
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds on broken files
         raise SynergyNetError(f"{name}: not a readable face model file ({error})") from error

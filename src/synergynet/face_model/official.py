@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import SynergyNetError
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import N_EXPRESSION, N_SHAPE, FloatArray, Whitening
-from .model import _NO_TRIANGLES, FaceModel
+from .model import NO_TRIANGLES, FaceModel
 from .restricted_pickle import load_pickle
 
 OFFICIAL_NAME = "bfm-official"
@@ -32,7 +32,13 @@ def load_official(folder: str | Path) -> tuple[FaceModel, Whitening]:
     root = Path(folder)
     if not root.is_dir():
         raise SynergyNetError(f"{root}: no such folder; expected the official 3dmm_data layout")
-    mean = (_array(root / "u_shp.npy") + _array(root / "u_exp.npy")).reshape(-1, 3)
+    u_shp, u_exp = (_array(root / f"{name}.npy").reshape(-1) for name in ("u_shp", "u_exp"))
+    if u_shp.shape != u_exp.shape or u_shp.size == 0 or u_shp.size % 3:
+        raise SynergyNetError(
+            f"{root}: u_shp.npy has {u_shp.size} and u_exp.npy {u_exp.size} numbers, "
+            "expected the same multiple of 3"
+        )
+    mean = (u_shp + u_exp).reshape(-1, 3)
     n = len(mean)
     identity = _basis(root / "w_shp_sim.npy", n, N_SHAPE)
     expression = _basis(root / "w_exp_sim.npy", n, N_EXPRESSION)
@@ -74,9 +80,12 @@ def _array(path: Path) -> FloatArray:
     if path.stat().st_size > _MAX_BYTES:
         raise SynergyNetError(f"{path}: larger than {_MAX_BYTES >> 20} MiB, which it never is")
     try:
-        return np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False, mmap_mode="r")
     except (ValueError, OSError, EOFError) as error:
         raise SynergyNetError(f"{path}: not a readable .npy array ({error})") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise SynergyNetError(f"{path}: not an array of numbers")
+    return array
 
 
 def _basis(path: Path, n: int, modes: int) -> FloatArray:
@@ -88,11 +97,13 @@ def _basis(path: Path, n: int, modes: int) -> FloatArray:
 
 def _triangles(path: Path) -> np.ndarray:
     if not path.is_file():
-        return _NO_TRIANGLES
+        return NO_TRIANGLES
     try:
         from scipy.io import loadmat
     except ImportError as error:
-        raise SynergyNetError(f"{path}: reading .mat files needs SciPy: pip install scipy") from error
+        raise SynergyNetError(
+            f"{path}: reading .mat files needs SciPy: pip install scipy"
+        ) from error
     try:
         tri = np.asarray(loadmat(path, variable_names=["tri"])["tri"], dtype=np.int64)
     except Exception as error:

@@ -38,7 +38,9 @@ def load_pickle(path: Path, *, max_bytes: int) -> Any:
     if not path.is_file():
         raise SynergyNetError(f"{path}: no such file")
     if path.stat().st_size > max_bytes:
-        raise SynergyNetError(f"{path}: larger than {max_bytes >> 20} MiB, which this file never is")
+        raise SynergyNetError(
+            f"{path}: larger than {max_bytes >> 20} MiB, which this file never is"
+        )
     try:
         with path.open("rb") as stream:
             return _NumpyUnpickler(stream).load()

@@ -97,33 +97,37 @@ def camera_from_pose(scale: ArrayLike, rotation: ArrayLike, translation: ArrayLi
     return np.concatenate([s * np.asarray(rotation), t], axis=-1)
 
 
+def nearest_rotation(matrix: ArrayLike) -> FloatArray:
+    """(..., 3, 3) -> the rotation nearest in the Frobenius norm (polar decomposition)."""
+    u, _, vt = np.linalg.svd(np.asarray(matrix, dtype=np.float64))
+    flip = np.ones((*u.shape[:-2], 3))
+    flip[..., 2] = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
+    return (u * flip[..., None, :]) @ vt
+
+
 def decompose_official(camera: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
     """``P`` (..., 3, 4) -> scale (...), R (..., 3, 3), t (..., 3) as the official code does.
 
     Scale is the mean length of the first two rows, which are normalised but not made
-    orthogonal; the third row of R is their cross product.
+    orthogonal; the third row of R is their cross product. A zero row stays zero.
     """
     p = np.asarray(camera, dtype=np.float64)
     n1 = np.linalg.norm(p[..., 0, :3], axis=-1)
     n2 = np.linalg.norm(p[..., 1, :3], axis=-1)
-    r1 = p[..., 0, :3] / n1[..., None]
-    r2 = p[..., 1, :3] / n2[..., None]
+    tiny = np.finfo(np.float64).tiny
+    r1 = p[..., 0, :3] / np.maximum(n1, tiny)[..., None]
+    r2 = p[..., 1, :3] / np.maximum(n2, tiny)[..., None]
     return (n1 + n2) / 2, np.stack([r1, r2, np.cross(r1, r2)], axis=-2), p[..., :, 3]
 
 
 def decompose_exact(camera: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """``P`` (..., 3, 4) -> scale (...), nearest rotation (..., 3, 3), t (..., 3).
+    """``P`` (..., 3, 4) -> scale (...), rotation (..., 3, 3), t (..., 3).
 
-    Nearest in the Frobenius norm (polar decomposition); the scale is the least-squares one.
-    A degenerate matrix (all zeros) gives scale 0 and some rotation, never NaN.
+    The rotation nearest to the official one: it uses what the picture shows, the first two
+    rows, and not the regressed depth row. A zero matrix gives scale 0 and some rotation.
     """
-    p = np.asarray(camera, dtype=np.float64)
-    u, sigma, vt = np.linalg.svd(p[..., :3])
-    sign = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
-    flip = np.ones((*sign.shape, 3))
-    flip[..., 2] = sign
-    rotation = (u * flip[..., None, :]) @ vt
-    return (sigma * flip).sum(axis=-1) / 3, rotation, p[..., :, 3]
+    scale, rows, shift = decompose_official(camera)
+    return scale, nearest_rotation(rows), shift
 
 
 def euler_from_camera(camera: ArrayLike, euler: Literal["official", "exact"]) -> FloatArray:

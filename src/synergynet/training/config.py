@@ -24,7 +24,8 @@ class DataConfig(BaseModel):
     params: Path = Field(description="param_all_norm*.pkl, 62 or 102 wide")
     face_model: Path = Field(description="3dmm_data folder of the labels")
     quality: Path | None = Field(
-        None, description="labels.npz with mirror_disagreement_px; crops above the limit are left out"
+        None,
+        description="labels.npz with mirror_disagreement_px; crops above the limit are left out",
     )
     max_disagreement_px: float = 5.0
     description: str = Field("unknown", description="what the model card says of the data")
@@ -107,5 +108,5 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
         return TrainConfig.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SynergyNetError(f"{source}: {where}: {first['msg']}") from error
+        key = ".".join(str(part) for part in first["loc"])
+        raise SynergyNetError(f"{source}: {key}: {first['msg']}") from error

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.augmentation import AugmentationConfig, Augmenter, recrop_affine, warp_crop, move_label, zero_border
+from ..datasets.augmentation import (
+    AugmentationConfig,
+    Augmenter,
+    move_label,
+    recrop_affine,
+    warp_crop,
+    zero_border,
+)
 from ..datasets.crop_list import LabelledCrops, mirrored_label, mirrored_landmarks
 from ..face_model.model import FaceModel
 from ..geometry.params import FloatArray, Whitening

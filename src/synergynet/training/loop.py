@@ -14,7 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..datasets.crop_list import LabelledCrops, label_whitening, read_crops, read_list, read_params, relabel
+from ..datasets.crop_list import (
+    LabelledCrops,
+    label_whitening,
+    read_crops,
+    read_list,
+    read_params,
+    relabel,
+)
 from ..datasets.splits import validation_mask
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
@@ -52,7 +59,9 @@ class Validation:
         return sum(self.nme_bins) / 3
 
 
-def load_training_data(config: TrainConfig, model: FaceModel) -> tuple[LabelledCrops, LabelledCrops]:
+def load_training_data(
+    config: TrainConfig, model: FaceModel
+) -> tuple[LabelledCrops, LabelledCrops]:
     """Read and relabel the crops of a run: training part, validation part."""
     data = config.data
     names = read_list(data.list)
@@ -129,7 +138,7 @@ class Trainer:
             Conventions.official() if self.config.conventions == "official" else Conventions.exact()
         )
         net = SynergyNet(backbone, self.model, self.whitening, conventions)
-        return net.to(memory_format=torch.channels_last)
+        return _channels_last(net)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         c = self.config.optimizer
@@ -196,7 +205,6 @@ class Trainer:
                 result = self._validate_and_keep()
             if self.step % config.save_every == 0 or end:
                 self._save_state()
-        stream.close()
         return result or self.validate()
 
     def _train_step(self, batch: Batch) -> dict[str, Tensor]:
@@ -239,7 +247,7 @@ class Trainer:
             build_backbone(self.config.backbone), self.model, self.whitening, self.net.conventions
         )
         net.load_state_dict(self.ema)
-        return net.eval().to(memory_format=torch.channels_last)
+        return _channels_last(net.eval())
 
     def validate(self) -> Validation:
         """Validation of the averaged weights."""
@@ -251,7 +259,9 @@ class Trainer:
         numbers = {"nme": result.nme, "nme_balanced": result.nme_balanced, "mae": result.mae}
         self._log("validation", numbers)
         if self._progress is not None:
-            self._progress(self.step, self.config.steps, {f"valid_{k}": v for k, v in numbers.items()})
+            self._progress(
+                self.step, self.config.steps, {f"valid_{k}": v for k, v in numbers.items()}
+            )
         if result.nme_balanced < self.best:
             self.best = result.nme_balanced
             net = self.averaged()
@@ -261,7 +271,10 @@ class Trainer:
                 frame="pixel",
                 border=self.config.augmentation.border,
                 accuracy={f"validation_{k}": round(v, 4) for k, v in numbers.items()},
-                extra={"step": self.step, "config": self.config.model_dump(mode="json", exclude={"data", "output"})},
+                extra={
+                    "step": self.step,
+                    "config": self.config.model_dump(mode="json", exclude={"data", "output"}),
+                },
             )
             save_checkpoint(self.output / "best.safetensors", net, info)
         return result
@@ -288,6 +301,11 @@ class Trainer:
             writer.writerows([self.step, phase, k, f"{v:.6g}"] for k, v in numbers.items())
 
 
+def _channels_last(net: SynergyNet) -> SynergyNet:
+    """Convolutions on a CPU are fastest in this layout."""
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
 def to_input(images: np.ndarray) -> Tensor:
     """(B, 120, 120, 3) uint8 BGR -> (B, 3, 120, 120) float32 normalised, channels last."""
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float()
@@ -309,9 +327,7 @@ def measure(model: FaceModel, raw: np.ndarray, truth: LabelledCrops) -> Validati
     target = truth.landmarks[..., :2]
     size = np.sqrt(np.ptp(target, axis=1).prod(axis=1))
     nme = 100 * np.linalg.norm(found - target, axis=2).mean(axis=1) / size
-    angles = [
-        pose.euler_from_camera(layout.split(p)[0], "exact") for p in (raw, truth.params)
-    ]
+    angles = [pose.euler_from_camera(layout.split(p)[0], "exact") for p in (raw, truth.params)]
     error = np.abs((angles[0] - angles[1] + 180) % 360 - 180)
     yaw = np.abs(angles[1][:, 1])
     bins = [yaw <= 30, (yaw > 30) & (yaw <= 60), yaw > 60]
