@@ -26,8 +26,9 @@ def detector() -> FaceDetector:
 
 @pytest.fixture(scope="module")
 def astronaut() -> np.ndarray:
-    data = pytest.importorskip("skimage.data", reason="needs scikit-image for its sample photo")
-    return np.ascontiguousarray(data.astronaut()[..., ::-1])
+    image = cv2.imread(str(Path(__file__).parents[1] / "examples" / "astronaut.jpg"))
+    assert image is not None
+    return image
 
 
 def centre(detection: Detection) -> np.ndarray:

@@ -43,9 +43,7 @@ def test_landmarks_are_barycentric_points_of_the_mesh(tiny_model) -> None:
         (1,),
         (5,),
         (2, 3),
-        pytest.param(
-            (0,), marks=pytest.mark.xfail(strict=True, reason="no face cannot be decoded yet")
-        ),
+        (0,),
     ],
 )
 def test_decode_shapes(tiny_model, batch) -> None:
@@ -115,7 +113,6 @@ def test_wrong_arrays_are_refused(tiny_model, change) -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-@pytest.mark.xfail(strict=True, reason="FaceModel does not check these promises yet")
 def test_broken_promises_are_refused(tiny_model, change) -> None:
     with pytest.raises(SynergyNetError):
         replace(tiny_model, **change)

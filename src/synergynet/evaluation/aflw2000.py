@@ -19,7 +19,6 @@ from .metrics import (
     BIN_NAMES,
     AnswerFrame,
     binned_nme,
-    euler_angles,
     euler_mae,
     exact_photo_points,
     nme,
@@ -200,7 +199,7 @@ def _measure(
         bin_images=(a, b, c),
         nme_official={k: binned_nme(nme(official, t), dataset.yaw) for k, t in truths.items()},
         nme_exact={k: binned_nme(nme(exact, t), dataset.yaw) for k, t in truths.items()},
-        euler_official=euler_mae(euler_angles(cameras, "official"), dataset.euler),
-        euler_exact=euler_mae(euler_angles(cameras, "exact"), dataset.euler),
+        euler_official=euler_mae(pose.euler_from_camera(cameras, "official"), dataset.euler),
+        euler_exact=euler_mae(pose.euler_from_camera(cameras, "exact"), dataset.euler),
         seconds=time.perf_counter() - start,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SynergyNetError
-from ..geometry import frames, pose
+from ..geometry import frames
 from ..geometry.params import FloatArray
 
 AnswerFrame = Literal["protocol", "pixel"]
@@ -136,18 +136,6 @@ def exact_photo_points(
     """
     crop1 = landmarks if frame == "pixel" else frames.x120_to_crop1(landmarks, roi_unclipped)
     return frames.crop1_to_photo1(crop1, roi_unclipped)
-
-
-def euler_angles(cameras: ArrayLike, decode: Literal["official", "exact"]) -> FloatArray:
-    """Cameras (M, 3, 4) -> (M, 3) [pitch, yaw, roll] in degrees.
-
-    Both decodes start from the published rotation, whose third row is the cross product of
-    the first two normalised rows: the row that a network regresses for depth has no part in
-    it. ``exact`` takes the rotation nearest to that and inverts Rx(pitch) Ry(yaw) Rz(roll).
-    (The reference numbers of specification 12 are defined so.)
-    """
-    _, rotation, shift = pose.decompose_official(cameras)
-    return pose.euler_from_camera(pose.camera_from_pose(1.0, rotation, shift), decode)
 
 
 def euler_mae(predicted: ArrayLike, truth: ArrayLike) -> EulerMae:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import SynergyNetError
 from ..geometry.params import Whitening
+from .ict import is_ict, load_ict
 from .model import FaceModel
 from .npz import load_npz
 from .official import load_official
@@ -18,7 +19,7 @@ def resolve_face_model(spec: str | Path | None = None) -> tuple[FaceModel, White
 
     Args:
         spec: ``"open-head"`` or None for the shipped model; a folder in the official
-            ``3dmm_data`` layout; or an ``.npz`` in this package's format.
+            ``3dmm_data`` layout; a clone of ICT-FaceKit; or an ``.npz`` in this package's format.
 
     Returns:
         The model, and the whitening that lies beside it (official folders only).
@@ -32,7 +33,7 @@ def resolve_face_model(spec: str | Path | None = None) -> tuple[FaceModel, White
         return load_open_head(), None
     path = Path(spec)
     if path.is_dir():
-        return load_official(path)
+        return (load_ict(path), None) if is_ict(path) else load_official(path)
     if path.suffix.lower() == ".npz":
         return load_npz(path), None
     if path.exists():

@@ -46,7 +46,8 @@ class Validation:
     """On the held-back crops, cut by the landmark rule.
 
     nme: mean over faces of mean 2D distance / sqrt(w h) of the label's 68-point box, percent;
-    nme_bins: the same for |yaw| <= 30, <= 60, > 60, and ``nme_balanced`` their mean.
+    nme_bins: the same for |yaw| <= 30, <= 60, > 60 (NaN for a bin without faces), and
+    ``nme_balanced`` the mean of the bins that have faces.
     mae: mean absolute error of yaw, pitch and roll (exact decode), degrees.
     """
 
@@ -56,7 +57,7 @@ class Validation:
 
     @property
     def nme_balanced(self) -> float:
-        return sum(self.nme_bins) / 3
+        return float(np.nanmean(self.nme_bins))
 
 
 def load_training_data(
@@ -84,6 +85,10 @@ def load_training_data(
         labels62, points = relabel(model, source, raw[keep])
     crops = LabelledCrops(names, images, labels62, points.astype(np.float32))
     held_back = validation_mask(names)
+    if not held_back.any() or held_back.all():
+        raise SynergyNetError(
+            f"{data.list}: {len(names)} crops are too few to hold some back for validation"
+        )
     return crops.subset(~held_back), crops.subset(held_back)
 
 

@@ -1,0 +1,69 @@
+"""``synergynet train``: run or resume a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import SynergyNetError
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file, e.g. configs/open_head/...yaml")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value settings, e.g. steps=100 output=runs/a")
+    ] = None,
+) -> None:
+    """Train a network; run the same command again to go on where it stopped."""
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise SynergyNetError('training needs PyTorch: pip install "synergynet[train]"') from error
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from ..training.config import load_config
+    from ..training.loop import Trainer
+
+    settings = load_config(config, overrides)
+    console = Console()
+    with Progress(
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    ) as bar:
+        task = bar.add_task("train", total=settings.steps, note="")
+
+        def show(step: int, _total: int, numbers: dict[str, float]) -> None:
+            if "valid_nme" in numbers:
+                bar.console.print(
+                    f"step {step}: validation NME {numbers['valid_nme']:.3f} % "
+                    f"(mean of yaw bins {numbers['valid_nme_balanced']:.3f} %), "
+                    f"MAE {numbers['valid_mae']:.3f} degrees"
+                )
+                return
+            note = f"loss {numbers['loss_total']:.4f}, {numbers['crops_per_second']:.0f} crops/s"
+            bar.update(task, completed=step, note=note)
+
+        trainer = Trainer(settings, show)
+        if trainer.step:
+            console.print(f"going on from step {trainer.step} of {trainer.state_file}")
+        console.print(
+            f"{len(trainer.train_crops)} crops to train on, {len(trainer.valid_crops)} held back"
+        )
+        result = trainer.run()
+    console.print(
+        f"done: validation NME {result.nme:.3f} %, MAE {result.mae:.3f} degrees; "
+        f"best weights in {settings.output / 'best.safetensors'}"
+    )

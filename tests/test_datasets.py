@@ -1,0 +1,159 @@
+"""Training lists, relabelling and augmentation."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import random_params
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synergynet.datasets import augmentation as aug
+from synergynet.datasets import crop_list
+from synergynet.datasets.splits import name_hash, validation_mask
+from synergynet.errors import SynergyNetError
+from synergynet.geometry import params, pose
+from synergynet.geometry.params import Whitening
+
+WHITENING = Whitening(np.arange(62) / 10, np.arange(1, 63) / 20)
+
+
+def test_read_list_refuses_paths_that_leave_the_folder(tmp_path: Path) -> None:
+    file = tmp_path / "train.list"
+    file.write_text("a.jpg\n\nb/c.jpg\n")
+    assert crop_list.read_list(file) == ["a.jpg", "b/c.jpg"]
+    for bad in ("../secret.jpg", "/etc/passwd"):
+        file.write_text(f"a.jpg\n{bad}\n")
+        with pytest.raises(SynergyNetError, match="leads out"):
+            crop_list.read_list(file)
+    file.write_text("\n")
+    with pytest.raises(SynergyNetError, match="empty"):
+        crop_list.read_list(file)
+
+
+@pytest.mark.parametrize("width", [62, 102])
+def test_read_params_dewhitens_both_widths(tmp_path: Path, width: int) -> None:
+    labels = np.random.default_rng(0).normal(size=(5, width)).astype(np.float32)
+    file = tmp_path / "param_all_norm.pkl"
+    file.write_bytes(pickle.dumps(labels))
+    raw = crop_list.read_params(file, WHITENING, 5)
+    np.testing.assert_allclose(raw, labels[:, :62] * WHITENING.std + WHITENING.mean, rtol=1e-5)
+    with pytest.raises(SynergyNetError, match="expected"):
+        crop_list.read_params(file, WHITENING, 6)
+
+
+def test_read_crops_names_the_bad_file(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "good.png"), np.full((120, 120, 3), 7, np.uint8))
+    cv2.imwrite(str(tmp_path / "small.png"), np.zeros((60, 60, 3), np.uint8))
+    (tmp_path / "text.png").write_text("not an image")
+    assert crop_list.read_crops(tmp_path, ["good.png"])[0, 0, 0, 0] == 7
+    for name in ("small.png", "text.png", "absent.png"):
+        with pytest.raises(SynergyNetError, match=name):
+            crop_list.read_crops(tmp_path, ["good.png", name])
+
+
+def test_split_is_fixed_by_the_name_alone() -> None:
+    names = [f"face{i:05d}.jpg" for i in range(4000)]
+    mask = validation_mask(names)
+    assert 150 < mask.sum() < 250
+    assert (validation_mask(names[::-1])[::-1] == mask).all()
+    # First 8 bytes of SHA-256("a"): ca978112ca1bbdca.
+    assert name_hash(["a"])[0] == int("ca978112ca1bbdca", 16) / 2**64
+
+
+def test_relabel_to_the_same_shape_keeps_landmarks_and_rotation(tiny_model) -> None:
+    raw = random_params(40, 3, spread=0.5)
+    labels, points = crop_list.relabel(tiny_model, tiny_model, raw)
+    decoded = tiny_model.decode_landmarks(labels)
+    assert np.abs(decoded[..., :2] - points[..., :2]).mean() < 0.2  # pixels
+    np.testing.assert_allclose(points[..., 2].mean(axis=1), 0, atol=1e-4)
+    before, after = (pose.nearest_rotation(params.split(r)[0][..., :3]) for r in (raw, labels))
+    np.testing.assert_allclose(before, after, atol=1e-5)
+
+
+def test_mirrored_labels_decode_to_mirrored_landmarks(tiny_model) -> None:
+    raw = random_params(20, 4)
+    mirrored = crop_list.mirrored_label(tiny_model, raw)
+    expected = crop_list.mirrored_landmarks(tiny_model.decode_landmarks(raw))
+    np.testing.assert_allclose(tiny_model.decode_landmarks(mirrored), expected, atol=1e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    degrees=st.floats(-90, 90),
+    scale=st.floats(0.5, 2),
+    x=st.floats(-20, 20),
+    y=st.floats(-20, 20),
+)
+def test_labels_move_with_the_landmarks(tiny_model, degrees, scale, x, y) -> None:
+    raw = random_params(1, 5)[0]
+    points = tiny_model.decode_landmarks(raw)
+    affine = aug.jitter_affine(degrees=degrees, scale=scale, shift=np.array([x, y]))
+    moved, expected = aug.move_label(raw, points, affine)
+    np.testing.assert_allclose(tiny_model.decode_landmarks(moved), expected, atol=1e-3)
+
+
+def test_recrop_puts_the_landmark_box_where_the_benchmark_has_it(tiny_model) -> None:
+    points = tiny_model.decode_landmarks(random_params(1, 6)[0])
+    affine = aug.recrop_affine(points, degrees=17)
+    moved = points[:, :2] @ affine[:, :2].T + affine[:, 2]
+    low, high = moved.min(axis=0), moved.max(axis=0)
+    assert (high - low).max() == pytest.approx(120 / np.sqrt(2))
+    np.testing.assert_allclose((low + high) / 2, 60.5)
+
+
+def test_warp_is_pixel_exact_for_whole_shifts() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (120, 120, 3), dtype=np.uint8)
+    affine = aug.jitter_affine(degrees=0, scale=1, shift=np.array([7, -3]))
+    moved = aug.warp_crop(image, affine)
+    np.testing.assert_array_equal(moved[:-3, 7:], image[3:, :-7])
+    assert (moved[:, :7] == 0).all()
+
+
+def test_image_and_label_rotate_the_same_way() -> None:
+    image = np.zeros((120, 120, 3), np.uint8)
+    cv2.circle(image, (89, 59), 4, (255, 255, 255), -1)  # 1-based (90, 60)
+    affine = aug.jitter_affine(degrees=90, scale=1, shift=np.zeros(2))
+    target = affine[:, :2] @ [90, 60] + affine[:, 2]
+    np.testing.assert_allclose(target, [60, 31])  # counter-clockwise: right goes up
+    ys, xs = np.nonzero(aug.warp_crop(image, affine)[..., 0] > 128)
+    np.testing.assert_allclose([xs.mean() + 1, ys.mean() + 1], target, atol=0.2)
+
+
+def test_official_masks_and_border() -> None:
+    image = np.full((120, 120, 3), 9, np.uint8)
+    assert (aug.zero_border(image, 5)[5:-5, 5:-5] == 9).all()
+    assert aug.zero_border(image, 5).sum() == 9 * 3 * 110 * 110
+    mended = aug.official_mask(image, 3, repeated_mask_bug=False)
+    assert mended[60:, 60:].all() and mended.sum() == 9 * 3 * 60 * 60
+    buggy = aug.official_mask(image, 3, repeated_mask_bug=True)
+    np.testing.assert_array_equal(buggy, aug.official_mask(image, 0, repeated_mask_bug=True))
+
+
+def test_augmenter_is_deterministic_and_varied(tiny_model) -> None:
+    raw = random_params(1, 8)[0]
+    points = tiny_model.decode_landmarks(raw)
+    image = np.random.default_rng(1).integers(0, 255, (120, 120, 3), dtype=np.uint8)
+    vary = aug.Augmenter(aug.AugmentationConfig())
+    first, again, other = (vary(image, raw, points, np.random.default_rng(s)) for s in (1, 1, 2))
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (first[0] != other[0]).any() and not np.allclose(first[2], other[2])
+    np.testing.assert_allclose(tiny_model.decode_landmarks(first[1]), first[2], atol=1e-2)
+    assert first[0].dtype == np.uint8 and first[0].shape == (120, 120, 3)
+
+
+def test_real_list_decodes_to_its_landmarks(shared_data, bfm) -> None:
+    from synergynet.face_model.official import load_whitening
+
+    folder = shared_data / "aflw_train"
+    names = crop_list.read_list(folder / "train.list")
+    whitening = load_whitening(shared_data / "3dmm_data" / "param_whitening.pkl")
+    raw = crop_list.read_params(folder / "param_all_norm.pkl", whitening, len(names))
+    with np.load(folder / "labels.npz") as labels:
+        truth = labels["landmarks68"][:300].transpose(0, 2, 1)
+    assert np.abs(bfm.decode_landmarks(raw[:300]) - truth).max() < 0.02

@@ -1,0 +1,198 @@
+"""The training loop: it learns, it validates, and it survives a kill."""
+
+from __future__ import annotations
+
+import csv
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from conftest import random_params
+
+pytest.importorskip("torch", reason="training needs torch")
+
+import safetensors.torch
+import torch
+
+from synergynet.errors import SynergyNetError
+from synergynet.face_model.npz import save_npz
+from synergynet.face_model.sources import resolve_face_model
+from synergynet.nets.checkpoints import load_checkpoint
+from synergynet.training.config import load_config
+from synergynet.training.loop import Trainer
+
+N = 60
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory, tiny_model) -> Path:
+    """A YAML recipe over crops that show a tiny model's landmarks as dots."""
+    root = tmp_path_factory.mktemp("train")
+    (root / "crops").mkdir()
+    model = root / "3dmm_data"
+    model.mkdir()
+    flat = {
+        "u_shp": tiny_model.mean.reshape(-1, 1),
+        "u_exp": np.zeros((600, 1), np.float32),
+        "w_shp_sim": tiny_model.identity_basis.reshape(40, -1).T,
+        "w_exp_sim": tiny_model.expression_basis.reshape(10, -1).T,
+        "keypoints_sim": (3 * tiny_model.landmark_vertices[:, :1] + np.arange(3)).reshape(-1),
+    }
+    for name, array in flat.items():
+        np.save(model / f"{name}.npy", array)
+    raw = random_params(N, 1, spread=0.3)
+    mean, std = raw.mean(axis=0).astype(np.float32), raw.std(axis=0).astype(np.float32)
+    (model / "param_whitening.pkl").write_bytes(
+        pickle.dumps({"param_mean": mean, "param_std": std})
+    )
+    (root / "labels.pkl").write_bytes(pickle.dumps(((raw - mean) / std).astype(np.float32)))
+    names = [f"{i:03d}.png" for i in range(N)]
+    for name, points in zip(names, tiny_model.decode_landmarks(raw), strict=True):
+        image = np.zeros((120, 120, 3), np.uint8)
+        for x, y in points[:, :2].round().astype(int):
+            cv2.circle(image, (int(x) - 1, int(y) - 1), 3, (255, 255, 255), -1)
+        cv2.imwrite(str(root / "crops" / name), image)
+    (root / "train.list").write_text("\n".join(names))
+    save_npz(tiny_model, root / "tiny.npz")
+    settings = {
+        "data": {
+            "crops": str(root / "crops"),
+            "list": str(root / "train.list"),
+            "params": str(root / "labels.pkl"),
+            "face_model": str(model),
+        },
+        "output": str(root / "run"),
+        "backbone": "mobilenet_v2",
+        "target_model": str(root / "tiny.npz"),
+        "steps": 6,
+        "batch_size": 4,
+        "losses": {"loss_LMK_f0": 0.05, "loss_LMK_pointNet": 0.05, "loss_pose": 0.5},
+        "schedule": {"warmup_steps": 2},
+        "threads": 1,
+        "validate_every": 3,
+        "save_every": 1,
+        "log_every": 2,
+    }
+    file = root / "recipe.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    return file
+
+
+def weights(run: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(run / f"{name}.safetensors")
+
+
+def test_a_run_writes_checkpoint_state_and_log(recipe: Path, tmp_path: Path) -> None:
+    config = load_config(recipe, [f"output={tmp_path / 'run'}"])
+    seen: list[int] = []
+    result = Trainer(config, lambda step, _total, _numbers: seen.append(step)).run()
+    assert np.isfinite([result.nme, result.mae]).all() and seen[-1] == 6
+    model, _ = resolve_face_model(str(recipe.parent / "tiny.npz"))
+    net, info = load_checkpoint(tmp_path / "run" / "best.safetensors", model)
+    assert info.architecture == "mobilenet_v2" and info.frame == "pixel"
+    assert set(info.accuracy) == {"validation_nme", "validation_nme_balanced", "validation_mae"}
+    assert net(torch.zeros(1, 3, 120, 120)).shape == (1, 62)
+    with (tmp_path / "run" / "log.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {r["name"] for r in rows} >= {"loss_total", "loss_pose", "nme", "mae", "learning_rate"}
+
+
+def test_killed_and_resumed_run_ends_bit_for_bit_the_same(recipe: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "synergynet", "train", str(recipe), "steps=8"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run([*command, f"output={whole}"], check=True, capture_output=True)
+    process = subprocess.Popen(
+        [*command, f"output={broken}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (broken / "last.safetensors").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with safetensors.safe_open(broken / "last.safetensors", framework="pt") as opened:
+        assert 0 < int(opened.metadata()["step"]) < 8
+    done = subprocess.run(
+        [*command, f"output={broken}"], check=True, capture_output=True, text=True
+    )
+    assert "going on from step" in done.stdout
+    first, second = weights(whole), weights(broken)
+    assert first.keys() == second.keys()
+    for key in first:
+        assert torch.equal(first[key], second[key]), key
+
+
+def test_training_lowers_the_loss(recipe: Path, tmp_path: Path) -> None:
+    plain = {"mirror": 0, "rotate": 0, "scale": 0, "shift_pixels": 0, "color": 0, "erase": 0}
+    settings = ["steps=60", "batch_size=8", "log_every=1", "validate_every=60", "save_every=60"]
+    config = load_config(
+        recipe, [f"output={tmp_path}", f"augmentation={yaml.safe_dump(plain)}", *settings]
+    )
+    losses: list[float] = []
+    Trainer(config, lambda _s, _t, n: losses.append(n.get("loss_total", np.nan))).run()
+    values = [v for v in losses if np.isfinite(v)]
+    assert len(values) == 60
+    assert np.mean(values[-10:]) < 0.75 * np.mean(values[:10])
+
+
+def test_other_settings_do_not_resume(recipe: Path, tmp_path: Path) -> None:
+    Trainer(load_config(recipe, [f"output={tmp_path}", "steps=1"])).run()
+    with pytest.raises(SynergyNetError, match="other settings"):
+        Trainer(load_config(recipe, [f"output={tmp_path}", "steps=1", "seed=5"]))
+    state = tmp_path / "last.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(SynergyNetError, match="damaged"):
+        Trainer(load_config(recipe, [f"output={tmp_path}", "steps=1"]))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("bach_size=4", "bach_size"),
+        ("batch_size=0", "batch_size"),
+        ("batch_size", "key=value"),
+        ("losses={}", None),
+        ("optimizer.name=lion", "optimizer.name"),
+    ],
+)
+def test_bad_settings_are_named(recipe: Path, override: str, message: str | None) -> None:
+    if message is None:
+        config = load_config(recipe, [override])
+        assert config.losses == {}
+        return
+    with pytest.raises(SynergyNetError, match=message):
+        load_config(recipe, [override])
+
+
+def test_shipped_recipe_is_valid() -> None:
+    folder = Path(__file__).parents[1] / "configs" / "open_head"
+    files = sorted(folder.glob("*.yaml"))
+    assert files
+    for file in files:
+        assert load_config(file).losses
+
+
+def test_exported_onnx_answers_like_torch(recipe: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="export needs onnxscript")
+    run = tmp_path / "run"
+    Trainer(load_config(recipe, [f"output={run}", "steps=2"])).run()
+    tiny = str(recipe.parent / "tiny.npz")
+    target = tmp_path / "net.onnx"
+    command = [sys.executable, "-m", "synergynet", "export", str(run / "best.safetensors")]
+    subprocess.run([*command, "-o", str(target), "--face-model", tiny, "--half"], check=True)
+
+    from synergynet.regression import load_regressor
+
+    crops = np.random.default_rng(0).integers(0, 255, (3, 120, 120, 3), dtype=np.uint8)
+    onnx = load_regressor(target, threads=1)
+    own = load_regressor(run / "best.safetensors")
+    assert onnx.info.face_model == "tiny"
+    scale = onnx.info.whitening.std
+    np.testing.assert_allclose(onnx.predict(crops) / scale, own.predict(crops) / scale, atol=0.05)
