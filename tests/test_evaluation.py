@@ -215,7 +215,7 @@ def test_json_is_written_whole(tmp_path: Path) -> None:
         "0-30": 2.656, "30-60": 3.316, "60-90": 4.268, "mean": pytest.approx(3.413333)
     }  # fmt: skip
     assert found["nme_percent_std"]["ori"]["mean"] == pytest.approx(0.662, abs=5e-4)
-    with pytest.raises(SynergyNetError, match=r"nowhere.*folder that exists"):
+    with pytest.raises(SynergyNetError, match=r"nowhere does not exist"):
         seed_result().write_json(tmp_path / "nowhere" / "x.json")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from test_pipeline import SIZE, analyzer
 
+from synergynet import files
 from synergynet.errors import SynergyNetError
 from synergynet.pipeline import read_image, writers
 from synergynet.pipeline.images import declared_size
@@ -134,8 +135,8 @@ def test_nothing_half_written_remains(tmp_path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fail)
         with pytest.raises(SynergyNetError, match="No space left"):
-            writers.write_whole(target, b"new")
+            files.write_whole(target, b"new")
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
     with pytest.raises(SynergyNetError, match="cannot be written"):
-        writers.write_whole(target / "inside.json", b"new")
+        files.write_whole(target / "inside.json", b"new")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import SynergyNetError
+from ..files import whole_file
 from .metrics import BIN_NAMES, AnswerFrame, BinnedNme, EulerMae
 
 _DIGITS = 6
@@ -75,20 +74,9 @@ class EvaluationResult:
         Raises:
             SynergyNetError: the file cannot be written.
         """
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         text = json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n"
-        try:
-            try:
-                partial.write_text(text, encoding="utf-8")
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
-        except OSError as error:
-            raise SynergyNetError(
-                f"{target}: cannot be written ({error.strerror or error}); "
-                "choose a file in a folder that exists"
-            ) from error
+        with whole_file(Path(path)) as partial:
+            partial.write_text(text, encoding="utf-8")
 
     def published_lines(self) -> tuple[str, ...]:
         """The lines that the official script prints: 'ori' truth, official arithmetic."""

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ..errors import SynergyNetError
 from ..face_model.weights_info import WeightsInfo
+from ..files import whole_file
 from ..geometry.params import INPUT_SIZE
-from ..nets.checkpoints import whole_file
 from ..nets.synergynet import SynergyNet
 
 OPSET = 18

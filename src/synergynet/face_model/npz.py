@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import SynergyNetError
+from ..files import whole_file
 from ..geometry.params import FloatArray
 from .model import FaceModel
 
@@ -51,13 +52,8 @@ def save_npz(model: FaceModel, path: str | Path) -> None:
         arrays["uv"] = model.uv
     if model.mirror_signs is not None:
         arrays["mirror_signs"] = model.mirror_signs
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with partial.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(target) as partial, partial.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
 
 
 def load_npz(source: str | Path | IO[bytes], *, label: str | None = None) -> FaceModel:

@@ -1,8 +1,6 @@
 """Our checkpoints: safetensors whose metadata say which face model and frame they belong to."""
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from torch import Tensor
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..face_model.weights_info import Frame, WeightsInfo
+from ..files import whole_file
 from ..geometry.conventions import Conventions
 from .backbones import backbone_name, build_backbone
 from .synergynet import SynergyNet
@@ -139,14 +138,3 @@ def check_state(source: str, expected: Mapping[str, Tensor], found: Mapping[str,
 
 def _kind(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)} {tensor.dtype}"
-
-
-@contextmanager
-def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
-    """A path called ``name`` to write to; it replaces ``target`` only if the block succeeds."""
-    if not target.parent.is_dir():
-        raise SynergyNetError(f"{target}: the folder {target.parent} does not exist; create it.")
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        partial = Path(folder) / (name or target.name)
-        yield partial
-        partial.replace(target)

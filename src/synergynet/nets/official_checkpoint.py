@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..face_model.official import OFFICIAL_NAME
+from ..files import whole_file
 from ..geometry.conventions import Conventions
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import N_EXPRESSION, N_PARAMS, N_SHAPE, Whitening
 from .backbones import build_backbone
-from .checkpoints import MAX_BYTES, check_size, check_state, whole_file
+from .checkpoints import MAX_BYTES, check_size, check_state
 from .landmark_regressor import LandmarkRegressor
 from .mafa import MAFA
 from .synergynet import ImageToParams, SynergyNet, dense_arrays

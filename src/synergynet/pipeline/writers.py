@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from ..files import write_whole
 from ..rendering import draw_axes, draw_landmarks, draw_mesh
 from .face import Face
 
@@ -106,22 +106,3 @@ def write_obj(path: str | Path, face: Face, image_height: int) -> Path:
     lines += ["v {:.4f} {:.4f} {:.4f}".format(*v) for v in vertices.tolist()]
     lines += ["f {} {} {}".format(*t) for t in (face.triangles + 1).tolist()]
     return write_whole(Path(path), ("\n".join(lines) + "\n").encode())
-
-
-def write_whole(path: Path, data: bytes) -> Path:
-    """Write a file so that it appears complete or not at all; makes its folder.
-
-    Raises:
-        SynergyNetError: the system refuses.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(data)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise SynergyNetError(f"{path}: cannot be written ({error.strerror or error})") from error
-    return path

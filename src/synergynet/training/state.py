@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SynergyNetError
-from ..nets.checkpoints import whole_file
+from ..files import whole_file
 
 FORMAT = "synergynet-training-1"
 
