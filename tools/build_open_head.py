@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from open_head import source, topology
 from open_head.assemble import assemble
-from open_head.calibrate import Calibration, calibrate, observe
+from open_head.calibrate import Calibration, calibrate
+from open_head.observe import observe
 
 from synergynet.datasets.splits import name_hash
 from synergynet.face_model.fitting import fit_landmarks
