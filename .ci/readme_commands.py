@@ -32,8 +32,6 @@ def main() -> None:
             if (DATA / name).is_dir():
                 (clone / name).symlink_to(DATA / name)
         for command in commands:
-            if command.startswith(("git clone", "cd ")):
-                continue  # done above
             missing = [n for n in NEEDS_DATA if n in command and not (clone / n).exists()]
             if missing:
                 print(f"left out, needs {missing[0]}: {command}", flush=True)
