@@ -63,7 +63,7 @@ def export_onnx(
         model = onnx.load(partial)
         if half_weights:
             _halve_weights(model)
-        model.doc_string = ""
+        _strip_traces(model)
         helper.set_model_props(model, info.to_metadata())
         onnx.checker.check_model(model)
         onnx.save(model, partial)
@@ -89,6 +89,15 @@ def _quiet_exporter() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def _strip_traces(model: onnx.ModelProto) -> None:
+    """Remove the exporter's notes on where in whose files each node came from."""
+    model.doc_string = ""
+    for item in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        item.doc_string = ""
+        if hasattr(item, "metadata_props"):
+            del item.metadata_props[:]
 
 
 def _halve_weights(model: onnx.ModelProto) -> None:
