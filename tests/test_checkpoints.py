@@ -355,3 +355,19 @@ def test_metadata_faults_are_named(net: SynergyNet) -> None:
 def test_missing_folder_is_named(net: SynergyNet, tmp_path: Path) -> None:
     with pytest.raises(SynergyNetError, match="does not exist"):
         save_checkpoint(tmp_path / "nowhere" / "w.safetensors", net, info_of(net))
+
+
+def test_half_weights_read_back_as_float32(net: SynergyNet, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "whole.safetensors", net, info_of(net))
+    save_checkpoint(tmp_path / "half.safetensors", net, info_of(net), half_weights=True)
+    sizes = [(tmp_path / f"{n}.safetensors").stat().st_size for n in ("half", "whole")]
+    assert sizes[0] < 0.55 * sizes[1]
+    read, _ = load_checkpoint(tmp_path / "half.safetensors", net.face_model)
+    state = read.state_dict()
+    for key, value in net.state_dict().items():
+        if "." not in key:
+            continue  # the face model's own arrays
+        found = state[key]
+        assert found.dtype == value.dtype
+        if value.is_floating_point():
+            torch.testing.assert_close(found, value, rtol=1e-3, atol=1e-7, msg=key)

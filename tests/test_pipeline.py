@@ -234,12 +234,27 @@ def test_expression_units_are_recovered_within_their_bounds(tiny_model) -> None:
     model = replace(tiny_model, unit_names=names, unit_coefficients=units, unit_shapes=None)
     truth = np.array([[0.5, 0, 0.2, 0, 0, 0, 0, 0, 0, 0.9, 0, 0], [0] * 10 + [0.7, 0]])
     found = unit_weights(truth @ units, model)
-    np.testing.assert_allclose(found, truth, atol=0.03)
+    np.testing.assert_allclose(found, truth, atol=0.1)  # the price pulls toward 0
+    assert (found[truth == 0] < 0.05).all()
     beyond = unit_weights(np.full((1, 10), 100.0), model)
     np.testing.assert_allclose(beyond[0], [1] * 10 + [0, 0], atol=1e-6)
     assert unit_weights(np.zeros((0, 10)), model).shape == (0, 12)
     bare = replace(tiny_model, unit_names=(), unit_coefficients=np.zeros((0, 10)), unit_shapes=None)
     assert unit_weights(np.ones((2, 10)), bare).shape == (2, 0)
+
+
+def test_everyday_units_of_open_head_are_read_off_the_landmarks() -> None:
+    from synergynet.face_model.open_head import load_open_head
+
+    model = load_open_head()
+    for name in ("jawOpen", "mouthSmile", "mouthPucker", "browInnerUp"):
+        wanted = [i for i, n in enumerate(model.unit_names) if n.startswith(name)]
+        modes = model.landmark_expression.reshape(10, -1).T
+        moved = model.at_landmarks(model.unit_shapes[wanted].sum(axis=0)).reshape(-1)
+        expression = np.linalg.lstsq(modes, moved, rcond=None)[0]
+        weights = unit_weights(expression, model)[0]
+        assert weights[wanted].min() > 0.3, (name, weights[wanted])
+        assert weights[wanted].mean() > 2 * np.delete(weights, wanted).mean(), name
 
 
 def test_real_labels_sit_on_real_crops(bfm, shared_data) -> None:

@@ -142,6 +142,21 @@ def test_training_lowers_the_loss(recipe: Path, tmp_path: Path) -> None:
     assert np.mean(values[-10:]) < 0.75 * np.mean(values[:10])
 
 
+def test_fine_tuning_starts_from_a_checkpoint(recipe: Path, tmp_path: Path) -> None:
+    first = Trainer(load_config(recipe, [f"output={tmp_path / 'a'}", "steps=1"]))
+    first.run()
+    start = tmp_path / "a" / "best.safetensors"
+    second = Trainer(load_config(recipe, [f"output={tmp_path / 'b'}", f"initial={start}"]))
+    np.testing.assert_array_equal(second.whitening.mean, first.whitening.mean)
+    for key, value in first.averaged().state_dict().items():
+        assert torch.equal(second.net.state_dict()[key], value), key
+    other = load_config(
+        recipe, [f"output={tmp_path / 'c'}", f"initial={start}", "backbone=efficientnet_lite0"]
+    )
+    with pytest.raises(SynergyNetError, match="trains a efficientnet_lite0"):
+        Trainer(other)
+
+
 def test_other_settings_do_not_resume(recipe: Path, tmp_path: Path) -> None:
     Trainer(load_config(recipe, [f"output={tmp_path}", "steps=1"])).run()
     with pytest.raises(SynergyNetError, match="other settings"):

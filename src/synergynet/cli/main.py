@@ -17,8 +17,12 @@ COMMANDS = {
     "eval": ("synergynet.cli.eval:evaluate", "Measure a network on AFLW2000-3D."),
     "train": ("synergynet.cli.train:train", "Train a network, or go on with a training."),
     "export": ("synergynet.cli.export:export", "Write a checkpoint as ONNX."),
+    "data prepare": ("synergynet.cli.data:prepare", "300W-LP or AFLW2000-3D into a list of crops."),
 }
-"""Command -> (function as module:name, its line in ``synergynet --help``)."""
+"""Command, with its group if it is in one -> (function as module:name, its line in ``--help``)."""
+
+GROUPS = {"data": "Make training data."}
+"""Group -> its line in ``synergynet --help``."""
 
 
 class LazyGroup(TyperGroup):
@@ -26,8 +30,9 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
-        if name in COMMANDS:
-            module, function = COMMANDS[name][0].split(":")
+        full_name = name if ctx.parent is None else f"{ctx.info_name} {name}"
+        if full_name in COMMANDS:
+            module, function = COMMANDS[full_name][0].split(":")
             single = typer.Typer(add_completion=False)
             single.command(name)(getattr(import_module(module), function))
             command = typer.main.get_command(single)
@@ -86,5 +91,12 @@ def _placeholder() -> None:
     """Stands in ``--help`` for a command that LazyGroup imports when it is run."""
 
 
+_groups = {
+    name: typer.Typer(cls=LazyGroup, help=line, no_args_is_help=True)
+    for name, line in GROUPS.items()
+}
+for _name, _group in _groups.items():
+    app.add_typer(_group, name=_name)
 for _name, (_, _help) in COMMANDS.items():
-    app.command(_name, help=_help)(_placeholder)
+    *_path, _last = _name.split()
+    (_groups[_path[0]] if _path else app).command(_last, help=_help)(_placeholder)

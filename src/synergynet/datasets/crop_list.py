@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,10 +15,17 @@ from numpy.typing import NDArray
 from ..errors import SynergyNetError
 from ..face_model.fitting import fit_landmarks
 from ..face_model.model import FaceModel
+from ..face_model.official import load_whitening
 from ..face_model.restricted_pickle import load_pickle
 from ..geometry import frames, params, pose
 from ..geometry.landmarks import MIRROR
 from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray, Whitening
+
+WHITENING_NAME = "param_whitening.pkl"
+"""Lies beside the labels, or in the 3dmm_data folder of their face model."""
+
+EVALUATION_ONLY_NAME = "EVALUATION-ONLY.txt"
+"""Lies beside the list of a data set that must not be trained on."""
 
 _MAX_LABEL_BYTES = 2 << 30
 _FIT_CHUNK = 4096
@@ -75,6 +84,36 @@ def read_params(path: Path, whitening: Whitening, count: int) -> FloatArray:
             "to match the list"
         )
     return whitening.dewhiten(labels[:, :N_PARAMS].astype(np.float64))
+
+
+def find_whitening(labels: Path, of_model: Whitening | None) -> Whitening:
+    """The whitening of a label file: ``param_whitening.pkl`` beside it, else the model's own.
+
+    Raises:
+        SynergyNetError: there is neither, or the file is broken.
+    """
+    beside = labels.with_name(WHITENING_NAME)
+    if beside.is_file():
+        return load_whitening(beside)
+    if of_model is None:
+        raise SynergyNetError(f"{beside}: missing; the labels beside it cannot be read without it")
+    return of_model
+
+
+def refuse_evaluation_data(list_file: Path) -> None:
+    """Raise SynergyNetError if the list's folder is marked as not to be trained on."""
+    marker = list_file.with_name(EVALUATION_ONLY_NAME)
+    if marker.exists():
+        raise SynergyNetError(f"{marker}: this data is for evaluation and must not be trained on")
+
+
+def dump_pickle(value: Any) -> bytes:
+    """Arrays in plain containers as a pickle that the official loader reads with any NumPy.
+
+    Protocol 3, and the module name that arrays had before NumPy 2 (which knows it still).
+    """
+    data = pickle.dumps(value, protocol=3)
+    return data.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n", 1)
 
 
 def read_crops(folder: Path, names: Sequence[str]) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from ..errors import SynergyNetError
@@ -43,11 +44,15 @@ def describe(
     )
 
 
-def save_checkpoint(path: str | Path, net: SynergyNet, info: WeightsInfo) -> None:
+def save_checkpoint(
+    path: str | Path, net: SynergyNet, info: WeightsInfo, *, half_weights: bool = False
+) -> None:
     """Write ``net``'s trained tensors and ``info``; the file appears whole or not at all.
 
     The face model's arrays stay out; the metadata hold its hash. ``info`` comes from
     :func:`describe`; one that describes another network raises SynergyNetError.
+    ``half_weights`` stores matrices and kernels as float16 for half the size; they are
+    float32 again once read.
     """
     target = Path(path)
     info.check_face_model(net.face_model, str(target))
@@ -60,6 +65,8 @@ def save_checkpoint(path: str | Path, net: SynergyNet, info: WeightsInfo) -> Non
             f"to be saved ({own}) or another whitening; make them with describe(net, ...)."
         )
     tensors = {key: value.cpu().contiguous() for key, value in _trained(net).items()}
+    if half_weights:
+        tensors = {k: v.half() if _halves(v) else v for k, v in tensors.items()}
     with whole_file(target) as partial:
         safetensors.torch.save_file(tensors, partial, metadata=info.to_metadata())
 
@@ -76,16 +83,7 @@ def load_checkpoint(
     another face model.
     """
     source = Path(path)
-    check_size(source)
-    try:
-        with safetensors.safe_open(source, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-        tensors = safetensors.torch.load_file(source)
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
-        raise SynergyNetError(
-            f"{source} is not a complete safetensors file ({error}); copy or download it again."
-        ) from error
-    info = WeightsInfo.from_metadata(metadata, str(source))
+    tensors, info = read_checkpoint(source)
     info.check_face_model(face_model, str(source))
     net = SynergyNet(
         build_backbone(info.architecture),
@@ -97,6 +95,29 @@ def load_checkpoint(
     check_state(str(source), _trained(net), tensors)
     net.load_state_dict(tensors, strict=False)  # the face model's buffers are in place already
     return net.eval(), info
+
+
+def read_checkpoint(source: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
+    """Tensors (float16 made float32) and metadata of a file of :func:`save_checkpoint`.
+
+    Raises SynergyNetError if the file is missing, damaged, or not such a checkpoint.
+    """
+    check_size(source)
+    try:
+        with safetensors.safe_open(source, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        tensors = safetensors.torch.load_file(source)
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+        raise SynergyNetError(
+            f"{source}: not a complete safetensors file ({error}); copy or download it again"
+        ) from error
+    whole = {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
+    return whole, WeightsInfo.from_metadata(metadata, str(source))
+
+
+def _halves(tensor: Tensor) -> bool:
+    """Matrices and kernels; statistics and biases are small and keep their range."""
+    return tensor.ndim > 1 and tensor.is_floating_point()
 
 
 def _trained(net: SynergyNet) -> dict[str, Tensor]:

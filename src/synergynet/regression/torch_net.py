@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
@@ -17,7 +15,7 @@ from ..geometry.conventions import Conventions
 from ..geometry.params import FloatArray
 from ..nets.backbones import build_backbone
 from ..nets.blocks import ThreeHeadBackbone
-from ..nets.checkpoints import check_size, check_state
+from ..nets.checkpoints import check_state, read_checkpoint
 from ..nets.official_checkpoint import ARCHITECTURE, read_official
 from .base import predict_in_chunks
 
@@ -66,16 +64,7 @@ def load_safetensors(path: Path, *, device: str) -> TorchRegressor:
     Raises:
         SynergyNetError: missing, damaged, or not such a checkpoint.
     """
-    check_size(path)
-    try:
-        with safetensors.safe_open(path, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-        tensors = load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
-        raise SynergyNetError(
-            f"{path}: not a complete safetensors file; copy or download it again"
-        ) from error
-    info = WeightsInfo.from_metadata(metadata, str(path))
+    tensors, info = read_checkpoint(path)
     backbone = build_backbone(info.architecture)
     found = {k.removeprefix(_BACKBONE): v for k, v in tensors.items() if k.startswith(_BACKBONE)}
     check_state(str(path), backbone.state_dict(), found)

@@ -59,6 +59,9 @@ class TrainConfig(BaseModel):
     output: Path = Path("runs/synergynet")
     backbone: str = "efficientnet_lite0"
     pretrained: bool = Field(True, description="start from ImageNet weights where there are any")
+    initial: Path | None = Field(
+        None, description="checkpoint to start from (fine-tuning); its whitening is kept"
+    )
     target_model: str = Field("open-head", description="'open-head', a .npz or a 3dmm_data folder")
     conventions: Literal["exact", "official"] = "exact"
     steps: int = Field(6000, gt=0)

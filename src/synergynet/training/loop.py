@@ -16,22 +16,23 @@ from torch import Tensor
 
 from ..datasets.crop_list import (
     LabelledCrops,
+    find_whitening,
     label_whitening,
     read_crops,
     read_list,
     read_params,
+    refuse_evaluation_data,
     relabel,
 )
 from ..datasets.splits import validation_mask
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
-from ..face_model.official import load_official
 from ..face_model.sources import resolve_face_model
 from ..geometry import params as layout
 from ..geometry import pose
 from ..geometry.conventions import Conventions
 from ..nets.backbones import build_backbone
-from ..nets.checkpoints import describe, save_checkpoint
+from ..nets.checkpoints import describe, load_checkpoint, save_checkpoint
 from ..nets.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
 from ..nets.synergynet import SynergyNet
 from .config import TrainConfig
@@ -65,9 +66,10 @@ def load_training_data(
 ) -> tuple[LabelledCrops, LabelledCrops]:
     """Read and relabel the crops of a run: training part, validation part."""
     data = config.data
+    refuse_evaluation_data(data.list)
     names = read_list(data.list)
-    source, whitening = load_official(data.face_model)
-    raw = read_params(data.params, whitening, len(names))
+    source, of_model = resolve_face_model(data.face_model)
+    raw = read_params(data.params, find_whitening(data.params, of_model), len(names))
     keep = np.ones(len(names), dtype=bool)
     if data.quality is not None:
         try:
@@ -106,9 +108,9 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.model, _ = resolve_face_model(config.target_model)
         self.train_crops, self.valid_crops = load_training_data(config, self.model)
-        self.whitening = label_whitening(self.train_crops.params)
         self._held_back = validation_crops(self.valid_crops, config.augmentation.border)
         self.net = self._build()
+        self.whitening = self.net.whitening
         self.ema = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.optimizer = self._optimizer()
         self.output = config.output
@@ -131,19 +133,32 @@ class Trainer:
     def fingerprint(self) -> str:
         """Identifies what must not change between a run and its continuation."""
         fixed = self.config.model_dump_json(
-            exclude={"output", "threads", "validate_every", "save_every", "log_every"}
+            exclude={"output", "threads", "validate_every", "save_every", "log_every", "initial"}
         )
         return hashlib.sha256((fixed + self.model.hash).encode()).hexdigest()
 
     def _build(self) -> SynergyNet:
-        backbone = build_backbone(self.config.backbone)
-        if self.config.pretrained and isinstance(backbone, EfficientNetLite0):
+        """A new network, one with ImageNet weights, or the one of ``config.initial``."""
+        config = self.config
+        official = config.conventions == "official"
+        conventions = Conventions.official() if official else Conventions.exact()
+        if config.initial is not None:
+            net, info = load_checkpoint(config.initial, self.model, conventions)
+            if info.architecture != config.backbone or info.frame != "pixel":
+                raise SynergyNetError(
+                    f"{config.initial}: a {info.architecture} of frame '{info.frame}', but the run "
+                    f"trains a {config.backbone} of frame 'pixel'"
+                )
+            if net.forwardDirection is None:
+                raise SynergyNetError(
+                    f"{config.initial}: holds no MAFA and regressor to train on with"
+                )
+            return _channels_last(net)
+        backbone = build_backbone(config.backbone)
+        if config.pretrained and isinstance(backbone, EfficientNetLite0):
             load_imagenet_weights(backbone)
-        conventions = (
-            Conventions.official() if self.config.conventions == "official" else Conventions.exact()
-        )
-        net = SynergyNet(backbone, self.model, self.whitening, conventions)
-        return _channels_last(net)
+        whitening = label_whitening(self.train_crops.params)
+        return _channels_last(SynergyNet(backbone, self.model, whitening, conventions))
 
     def _optimizer(self) -> torch.optim.Optimizer:
         c = self.config.optimizer

@@ -1,0 +1,69 @@
+"""Run a function over chunks of work in other processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import TypeVar
+
+import cv2
+
+from ..errors import SynergyNetError
+
+Task = TypeVar("Task")
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
+
+
+def run_chunks(
+    function: Callable[[Task, Chunk], Result],
+    task: Task,
+    chunks: Sequence[Chunk],
+    workers: int,
+) -> Iterator[tuple[int, Result]]:
+    """Yield (index, ``function(task, chunk)``) of every chunk, as they are finished.
+
+    Args:
+        function: importable by name; an exception in it ends the run.
+        workers: processes, started afresh ("spawn") so that threads and GPU contexts of this
+            one do no harm; 1 works here. They end when this process does, even if killed.
+
+    Raises:
+        SynergyNetError: a worker died.
+    """
+    if workers <= 1 or len(chunks) <= 1:
+        for index, chunk in enumerate(chunks):
+            yield index, function(task, chunk)
+        return
+    pool = ProcessPoolExecutor(
+        min(workers, len(chunks)), multiprocessing.get_context("spawn"), _start_worker
+    )
+    try:
+        futures = {pool.submit(function, task, chunk): i for i, chunk in enumerate(chunks)}
+        for future in as_completed(futures):
+            yield futures.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise SynergyNetError(
+            "a worker process died (killed, or out of memory?); run the same command to go on"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
