@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make the picture of README: landmarks, pose axes and mesh of the example photo, side by side.
 
-    python tools/readme_picture.py examples/astronaut.jpg -o docs/images/demo.jpg
+python tools/readme_picture.py examples/astronaut.jpg -o docs/images/demo.jpg
 """
 
 from __future__ import annotations

@@ -156,6 +156,23 @@ def relabel(target: FaceModel, source: FaceModel, raw: FloatArray) -> tuple[Floa
     return np.concatenate(fitted).astype(np.float32), landmarks.astype(np.float32)
 
 
+def centre_depth(model: FaceModel, raw: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Labels moved in z so that each face's 68 landmarks have mean z 0.
+
+    Args:
+        raw: (N, 62) raw parameters of ``model``.
+
+    Returns:
+        (N, 62) float32 parameters and (N, 68, 3) float32 landmarks, crop1 frame.
+    """
+    points = model.decode_landmarks(raw)
+    depth = points[..., 2].mean(axis=1)
+    points[..., 2] -= depth[:, None]
+    moved = np.array(raw, dtype=np.float64)
+    moved[:, 11] -= depth  # t_z, the last number of P
+    return moved.astype(np.float32), points.astype(np.float32)
+
+
 def mirrored_label(model: FaceModel, raw: FloatArray) -> FloatArray:
     """Raw parameters (..., 62) of the left-right mirrored crop.
 

@@ -22,7 +22,9 @@ class DataConfig(BaseModel):
     crops: Path = Field(description="folder of 120x120 crops")
     list: Path = Field(description="file names, one a line")
     params: Path = Field(description="param_all_norm*.pkl, 62 or 102 wide")
-    face_model: Path = Field(description="3dmm_data folder of the labels")
+    face_model: Path = Field(
+        description="model of the labels: 3dmm_data folder, .npz or 'open-head'"
+    )
     quality: Path | None = Field(
         None,
         description="labels.npz with mirror_disagreement_px; crops above the limit are left out",

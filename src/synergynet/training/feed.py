@@ -12,10 +12,6 @@ from numpy.typing import NDArray
 from ..datasets.augmentation import (
     AugmentationConfig,
     Augmenter,
-    move_label,
-    recrop_affine,
-    warp_crop,
-    zero_border,
 )
 from ..datasets.crop_list import LabelledCrops, mirrored_label, mirrored_landmarks
 from ..face_model.model import FaceModel
@@ -97,14 +93,3 @@ class BatchMaker:
                 if step + _AHEAD < stop:
                     pending.append(pool.submit(self.make, step + _AHEAD))
                 yield batch
-
-
-def validation_crops(data: LabelledCrops, border: int) -> LabelledCrops:
-    """Held-back crops cut by the landmark rule, without jitter: what the benchmark looks like."""
-    images = np.empty_like(data.images)
-    raw, points = np.empty_like(data.params), np.empty_like(data.landmarks)
-    for index in range(len(data)):
-        affine = recrop_affine(data.landmarks[index])
-        images[index] = warp_crop(data.images[index], affine)
-        raw[index], points[index] = move_label(data.params[index], data.landmarks[index], affine)
-    return LabelledCrops(data.names, zero_border(images, border), raw, points)

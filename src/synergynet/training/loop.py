@@ -7,91 +7,26 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..datasets.crop_list import (
-    LabelledCrops,
-    find_whitening,
-    label_whitening,
-    read_crops,
-    read_list,
-    read_params,
-    refuse_evaluation_data,
-    relabel,
-)
-from ..datasets.splits import validation_mask
+from ..datasets.crop_list import label_whitening
 from ..errors import SynergyNetError
-from ..face_model.model import FaceModel
 from ..face_model.sources import resolve_face_model
-from ..geometry import params as layout
-from ..geometry import pose
 from ..geometry.conventions import Conventions
 from ..nets.backbones import build_backbone
 from ..nets.checkpoints import describe, load_checkpoint, save_checkpoint
 from ..nets.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
 from ..nets.synergynet import SynergyNet
 from .config import TrainConfig
-from .feed import Batch, BatchMaker, validation_crops
+from .data import load_training_data
+from .feed import Batch, BatchMaker
 from .state import load_state, save_state
+from .validation import Validation, measure, predict, to_input, validation_crops
 
 Progress = Callable[[int, int, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Validation:
-    """On the held-back crops, cut by the landmark rule.
-
-    nme: mean over faces of mean 2D distance / sqrt(w h) of the label's 68-point box, percent;
-    nme_bins: the same for |yaw| <= 30, <= 60, > 60 (NaN for a bin without faces), and
-    ``nme_balanced`` the mean of the bins that have faces.
-    mae: mean absolute error of yaw, pitch and roll (exact decode), degrees.
-    """
-
-    nme: float
-    nme_bins: tuple[float, float, float]
-    mae: float
-
-    @property
-    def nme_balanced(self) -> float:
-        return float(np.nanmean(self.nme_bins))
-
-
-def load_training_data(
-    config: TrainConfig, model: FaceModel
-) -> tuple[LabelledCrops, LabelledCrops]:
-    """Read and relabel the crops of a run: training part, validation part."""
-    data = config.data
-    refuse_evaluation_data(data.list)
-    names = read_list(data.list)
-    source, of_model = resolve_face_model(data.face_model)
-    raw = read_params(data.params, find_whitening(data.params, of_model), len(names))
-    keep = np.ones(len(names), dtype=bool)
-    if data.quality is not None:
-        try:
-            with np.load(data.quality, allow_pickle=False) as labels:
-                keep = labels["mirror_disagreement_px"] < data.max_disagreement_px
-        except (OSError, ValueError, KeyError) as error:
-            raise SynergyNetError(f"{data.quality}: no mirror_disagreement_px in it") from error
-        if keep.shape != (len(names),):
-            raise SynergyNetError(f"{data.quality}: made for another list than {data.list}")
-    names = [n for n, k in zip(names, keep, strict=True) if k]
-    images = read_crops(data.crops, names)
-    if source.hash == model.hash:
-        labels62, points = raw[keep].astype(np.float32), source.decode_landmarks(raw[keep])
-    else:
-        labels62, points = relabel(model, source, raw[keep])
-    crops = LabelledCrops(names, images, labels62, points.astype(np.float32))
-    held_back = validation_mask(names)
-    if not held_back.any() or held_back.all():
-        raise SynergyNetError(
-            f"{data.list}: {len(names)} crops are too few to hold some back for validation"
-        )
-    return crops.subset(~held_back), crops.subset(held_back)
 
 
 class Trainer:
@@ -324,32 +259,3 @@ class Trainer:
 def _channels_last(net: SynergyNet) -> SynergyNet:
     """Convolutions on a CPU are fastest in this layout."""
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def to_input(images: np.ndarray) -> Tensor:
-    """(B, 120, 120, 3) uint8 BGR -> (B, 3, 120, 120) float32 normalised, channels last."""
-    tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-    return tensor.sub_(127.5).div_(128.0).contiguous(memory_format=torch.channels_last)
-
-
-def predict(net: SynergyNet, images: np.ndarray, batch: int = 128) -> np.ndarray:
-    """(N, 120, 120, 3) uint8 BGR -> raw parameters (N, 62) float32; ``net`` in eval mode."""
-    out = []
-    with torch.inference_mode():
-        for start in range(0, len(images), batch):
-            out.append(net.dewhiten(net(to_input(images[start : start + batch]))).numpy())
-    return np.concatenate(out)
-
-
-def measure(model: FaceModel, raw: np.ndarray, truth: LabelledCrops) -> Validation:
-    """Compare raw parameters (N, 62) with the labels of ``truth``."""
-    found = model.decode_landmarks(raw)[..., :2]
-    target = truth.landmarks[..., :2]
-    size = np.sqrt(np.ptp(target, axis=1).prod(axis=1))
-    nme = 100 * np.linalg.norm(found - target, axis=2).mean(axis=1) / size
-    angles = [pose.euler_from_camera(layout.split(p)[0], "exact") for p in (raw, truth.params)]
-    error = np.abs((angles[0] - angles[1] + 180) % 360 - 180)
-    yaw = np.abs(angles[1][:, 1])
-    bins = [yaw <= 30, (yaw > 30) & (yaw <= 60), yaw > 60]
-    low, middle, high = (float(nme[b].mean()) if b.any() else float("nan") for b in bins)
-    return Validation(float(nme.mean()), (low, middle, high), float(error.mean()))
