@@ -1,4 +1,7 @@
-"""Parts that both backbones are assembled from: conv-BN-ReLU6, inverted residuals, three heads."""
+"""Parts that backbones are assembled from: conv-BN-ReLU6, inverted residuals, three heads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -58,32 +61,83 @@ class InvertedResidual(nn.Module):
         return x + self.conv(x) if self.identity else self.conv(x)
 
 
-class ThreeHeadBackbone(nn.Module):
-    """Image features, global average pooling, and one linear head per parameter group.
+@dataclass(frozen=True)
+class HeadStyle:
+    """How the official state dicts of one family name the linear heads.
 
-    Subclasses build ``features``; the names of the heads are those of the
-    official checkpoints.
+    Attributes:
+        prefix: before ``_ori``, ``_shape`` and ``_exp``.
+        texture: name of a fourth head, for 40 texture coefficients. Official checkpoints hold
+            it and no loss ever reads it, so here it is never run: a frozen pair of zero
+            tensors that lets those checkpoints load strictly. None where there is none.
+        dropout_inside: each head is [dropout, linear], which names its weights ``.1.weight``;
+            otherwise one dropout comes before all of them.
     """
 
-    def __init__(self, features: nn.Sequential, feature_dim: int, dropout: float) -> None:
+    prefix: str
+    texture: str | None = None
+    dropout_inside: bool = False
+
+
+DROPOUT_HEADS = HeadStyle("classifier", dropout_inside=True)
+FC_HEADS = HeadStyle("fc", texture="fc_tex")
+CLASSIFIER_HEADS = HeadStyle("classifier", texture="classifier_texture")
+
+N_TEXTURE = 40
+
+
+class ThreeHeadBackbone(nn.Module):
+    """A chain of named parts, global average pooling, and one linear head per parameter group.
+
+    The names of parts and heads are those of the official checkpoints.
+
+    Args:
+        name: under which :data:`synergynet.nets.backbones.BACKBONES` builds this network.
+        parts: from normalised crops (B, 3, H, W) to a map (B, F, h, w), run in their order.
+        feature_dim: F.
+        dropout: rate between the pooled features and the heads.
+        heads: the family's names.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parts: Mapping[str, nn.Module],
+        feature_dim: int,
+        dropout: float,
+        heads: HeadStyle = DROPOUT_HEADS,
+    ) -> None:
         super().__init__()
+        self.name = name
         self.feature_dim = feature_dim
-        self.features = features
-        self.classifier_ori = nn.Sequential(nn.Dropout(dropout), nn.Linear(feature_dim, N_POSE))
-        self.classifier_shape = nn.Sequential(nn.Dropout(dropout), nn.Linear(feature_dim, N_SHAPE))
-        self.classifier_exp = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(feature_dim, N_EXPRESSION)
-        )
+        self.dropout = 0.0 if heads.dropout_inside else dropout
+        self._parts = tuple(parts)
+        for part, module in parts.items():
+            self.add_module(part, module)
+        groups = {"ori": N_POSE, "shape": N_SHAPE, "exp": N_EXPRESSION}
+        self._heads = tuple(f"{heads.prefix}_{group}" for group in groups)
+        for head, outputs in zip(self._heads, groups.values(), strict=True):
+            linear = nn.Linear(feature_dim, outputs)
+            inside = nn.Sequential(nn.Dropout(dropout), linear) if heads.dropout_inside else linear
+            self.add_module(head, inside)
         self.apply(_initialise)
+        if heads.texture is not None:
+            unused = nn.Linear(feature_dim, N_TEXTURE).requires_grad_(False)
+            nn.init.zeros_(unused.weight)
+            nn.init.zeros_(unused.bias)
+            self.add_module(heads.texture, unused)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised crops (B, 3, H, W) -> whitened params (B, 62), pooled features (B, F).
 
         The pooled features are those before dropout.
         """
-        pooled = F.adaptive_avg_pool2d(self.features(images), 1).flatten(1)
-        heads = (self.classifier_ori, self.classifier_shape, self.classifier_exp)
-        return torch.cat([head(pooled) for head in heads], dim=1), pooled
+        x = images
+        for part in self._parts:
+            x = getattr(self, part)(x)
+        pooled = F.adaptive_avg_pool2d(x, 1).flatten(1)
+        kept = F.dropout(pooled, self.dropout, self.training)
+        return torch.cat([getattr(self, head)(kept) for head in self._heads], dim=1), pooled
 
 
 def _initialise(module: nn.Module) -> None:

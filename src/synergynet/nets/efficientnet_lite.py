@@ -44,6 +44,8 @@ IMAGENET_CLASSIFIER = {"_fc.weight", "_fc.bias"}
 class EfficientNetLite0(ThreeHeadBackbone):
     """3,450,430 parameters; ``features.0`` stem, ``features.1-16`` blocks, ``features.17`` head."""
 
+    features: nn.Sequential
+
     def __init__(self, dropout: float = 0.2) -> None:
         layers: list[nn.Module] = [conv_bn_relu6(3, 32, 3, stride=2, bn=BATCH_NORM)]
         channels = 32
@@ -55,7 +57,9 @@ class EfficientNetLite0(ThreeHeadBackbone):
                 )
                 channels = outputs
         layers.append(conv_bn_relu6(channels, FEATURE_DIM, 1, bn=BATCH_NORM))
-        super().__init__(nn.Sequential(*layers), FEATURE_DIM, dropout)
+        super().__init__(
+            "efficientnet_lite0", {"features": nn.Sequential(*layers)}, FEATURE_DIM, dropout
+        )
 
 
 def load_imagenet_weights(net: EfficientNetLite0, file: Path | None = None) -> None:

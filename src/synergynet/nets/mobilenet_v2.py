@@ -25,6 +25,8 @@ class MobileNetV2(ThreeHeadBackbone):
     ``classifier_{ori,shape,exp}.1``.
     """
 
+    features: nn.Sequential
+
     def __init__(self, dropout: float = 0.2) -> None:
         layers: list[nn.Module] = [conv_bn_relu6(3, 32, 3, stride=2)]
         channels = 32
@@ -34,4 +36,4 @@ class MobileNetV2(ThreeHeadBackbone):
                 layers.append(InvertedResidual(channels, outputs, first, expansion))
                 channels = outputs
         layers.append(conv_bn_relu6(channels, FEATURE_DIM, 1))
-        super().__init__(nn.Sequential(*layers), FEATURE_DIM, dropout)
+        super().__init__("mobilenet_v2", {"features": nn.Sequential(*layers)}, FEATURE_DIM, dropout)
