@@ -26,15 +26,18 @@ N_MIDLINE, N_PAIRS = 20, 90
 def shared_data() -> Path:
     """``$SYNERGYNET_DATA`` or ``../shared/data`` beside the repository; else skip."""
     folder = Path(os.environ.get("SYNERGYNET_DATA", REPO.parent / "shared" / "data"))
-    if not (folder / "aflw2000_data").is_dir():
-        pytest.skip(f"{folder} is not here: set SYNERGYNET_DATA to the development data")
+    needed = ("aflw2000_data", "aflw2000_originals", "aflw_train", "golden", "3dmm_data")
+    missing = [name for name in needed if not (folder / name).is_dir()]
+    if missing:
+        pytest.skip(
+            f"{folder / missing[0]} is not here: set SYNERGYNET_DATA to the development data"
+        )
     return folder
 
 
 @pytest.fixture(scope="session")
 def bfm(shared_data: Path) -> FaceModel:
     """The Basel Face Model of the development data."""
-    pytest.importorskip("scipy", reason="tri.mat is read with SciPy")
     from synergynet.face_model.official import load_official
 
     return load_official(shared_data / "3dmm_data")[0]

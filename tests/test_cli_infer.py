@@ -39,9 +39,9 @@ def kit(tmp_path_factory, tiny_model) -> Path:
 @pytest.fixture(scope="module")
 def portrait(kit: Path) -> Path:
     """A public-domain photo with one face: an astronaut's portrait by NASA."""
-    data = pytest.importorskip("skimage.data", reason="the test portrait comes with scikit-image")
+    photo = cv2.imread(str(Path(__file__).parents[1] / "examples" / "astronaut.jpg"))
     path = kit / "portrait.png"
-    cv2.imwrite(str(path), data.astronaut()[:300, :400, ::-1])
+    cv2.imwrite(str(path), photo[:300, :400])
     return path
 
 

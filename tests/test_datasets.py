@@ -16,7 +16,7 @@ from synergynet.datasets import augmentation as aug
 from synergynet.datasets import crop_list
 from synergynet.datasets.splits import name_hash, validation_mask
 from synergynet.errors import SynergyNetError
-from synergynet.geometry import params, pose
+from synergynet.geometry import crops, params, pose
 from synergynet.geometry.params import Whitening
 
 WHITENING = Whitening(np.arange(62) / 10, np.arange(1, 63) / 20)
@@ -126,8 +126,8 @@ def test_image_and_label_rotate_the_same_way() -> None:
 
 def test_official_masks_and_border() -> None:
     image = np.full((120, 120, 3), 9, np.uint8)
-    assert (aug.zero_border(image, 5)[5:-5, 5:-5] == 9).all()
-    assert aug.zero_border(image, 5).sum() == 9 * 3 * 110 * 110
+    assert (crops.zero_border(image, 5)[5:-5, 5:-5] == 9).all()
+    assert crops.zero_border(image, 5).sum() == 9 * 3 * 110 * 110
     mended = aug.official_mask(image, 3, repeated_mask_bug=False)
     assert mended[60:, 60:].all() and mended.sum() == 9 * 3 * 60 * 60
     buggy = aug.official_mask(image, 3, repeated_mask_bug=True)

@@ -26,7 +26,6 @@ from synergynet.evaluation import (
     metrics,
     print_result,
 )
-from synergynet.evaluation.aflw2000 import zero_border
 from synergynet.face_model.npz import load_npz, save_npz
 
 SEED_LINES = """\
@@ -92,13 +91,6 @@ def test_euler_mae_by_hand() -> None:
     mae = metrics.euler_mae([[1, 2, 3], [-1, -4, 179]], [[0, 0, 0], [0, 0, -179]])
     assert (mae.pitch, mae.yaw, mae.roll) == (1, 3, (3 + 358) / 2)  # no wrap-around
     assert mae.images == 2 and mae.mean == pytest.approx((1 + 3 + 180.5) / 3)
-
-
-def test_zero_border() -> None:
-    crops = np.full((2, 120, 120, 3), 7, np.uint8)
-    out = zero_border(crops, 5)
-    assert (out[:, 5:115, 5:115] == 7).all() and out.sum() == 7 * 2 * 110 * 110 * 3
-    assert (crops == 7).all() and (zero_border(crops, 0) == 7).all()
 
 
 # --- the golden numbers --------------------------------------------------------------------

@@ -274,3 +274,56 @@ def test_resolve_face_model(official_folder, tiny_model, tmp_path) -> None:
         resolve_face_model(official_folder / "u_shp.npy")
     with pytest.raises(SynergyNetError, match=r"absent\.npz: no such face model"):
         resolve_face_model(tmp_path / "absent.npz")
+
+
+class _Code:
+    """Pickles to a call of ``factory`` with arguments and a state of the attacker's choice."""
+
+    def __init__(self, factory, arguments, state) -> None:
+        self.parts = factory, arguments, state
+
+    def __reduce__(self):
+        return self.parts
+
+
+def test_pickled_dtype_with_wild_offsets_is_refused(tmp_path) -> None:
+    """NumPy would follow the declared field offset out of the array's bytes."""
+    from numpy._core.multiarray import _reconstruct
+
+    fields = {"a": (np.dtype("f8"), 1 << 30)}
+    dtype = _Code(np.dtype, ("V8", False, True), (3, "|", None, ("a",), fields, 8, 1, 16))
+    array = _Code(_reconstruct, (np.ndarray, (0,), b"b"), (1, (1,), dtype, False, b"x" * 8))
+    file = tmp_path / "param_whitening.pkl"
+    file.write_bytes(pickle.dumps({"param_mean": array, "param_std": array}))
+    with pytest.raises(SynergyNetError, match="not plain numbers"):
+        load_pickle(file, max_bytes=1 << 20)
+
+
+def test_pickled_array_with_a_wrong_size_is_refused(tmp_path) -> None:
+    from numpy._core.multiarray import _reconstruct
+
+    state = (1, (1 << 20,), np.dtype("f4"), False, b"x" * 8)
+    file = tmp_path / "labels.pkl"
+    file.write_bytes(pickle.dumps(_Code(_reconstruct, (np.ndarray, (0,), b"b"), state)))
+    with pytest.raises(SynergyNetError, match="size"):
+        load_pickle(file, max_bytes=1 << 20)
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_honest_arrays_of_every_kind_are_read(tmp_path, protocol) -> None:
+    rng = np.random.default_rng(0)
+    content = {
+        "plain": rng.normal(size=(4, 3)).astype(np.float32),
+        "fortran": np.asfortranarray(rng.normal(size=(3, 5))),
+        "swapped": np.arange(6, dtype=">i4").reshape(2, 3),
+        "scalar": np.float64(2.5),
+        "empty": np.zeros((0, 62), np.float32),
+        "list": [np.arange(3), "text", 7],
+    }
+    file = tmp_path / "a.pkl"
+    file.write_bytes(pickle.dumps(content, protocol=protocol))
+    found = load_pickle(file, max_bytes=1 << 20)
+    assert list(found) == list(content)
+    for name in ("plain", "fortran", "swapped", "empty"):
+        np.testing.assert_array_equal(found[name], content[name])
+    assert found["scalar"] == 2.5 and found["list"][1:] == ["text", 7]

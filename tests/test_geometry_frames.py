@@ -40,7 +40,7 @@ def test_protocol_and_exact_by_hand() -> None:
         frames.x120_to_photo1([[[0.0, 0, 0], [120, 120, 120]]], ROI),
         [[[11, 21, 0], [250, 260, 239]]],
     )
-    # x120 = (c1 - 0.5 - 60 / N) N / (N - 1), specification 12.1.
+    # x120 = (c1 - 0.5 - 60 / N) N / (N - 1), docs/conventions.md.
     moved = frames.crop1_to_x120([[[60.5, 1.0]]], ROI)
     np.testing.assert_allclose(moved, [[[(60 - 0.25) * 240 / 239, 0.25 * 240 / 239]]])
 
@@ -99,10 +99,7 @@ def test_crop_rules_by_hand() -> None:
     assert crops.crop_from_landmarks(np.ones((68, 3))).side == 1
     official = crops.crop_from_box_by_height([0, 0, 50, 99])  # 118.8 // 2 = 59
     assert official.side == 118 and official.center == pytest.approx((25, 49.5))
-    other = crops.crop_from_box_3ddfa([0, 0, 100, 120])  # size 110
-    assert other.side == 173 and other.center == pytest.approx((50, 60 + 15.4))
     assert crops.crop_from_box_by_height([5, 5, 5, 5]).side > 0
-    assert crops.crop_from_box_3ddfa([5, 5, 5, 5]).side > 0
 
 
 def test_aflw2000_roi_by_hand() -> None:

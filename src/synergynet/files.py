@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as folder:
             partial = Path(folder) / (name or target.name)
             yield partial
+            with partial.open("rb+") as stream:
+                os.fsync(stream.fileno())  # a power cut must not leave an empty file
             partial.replace(target)
     except OSError as error:
         raise _refused(target, error) from error

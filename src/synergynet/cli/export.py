@@ -31,6 +31,8 @@ def export(
     from ..nets.checkpoints import describe, load_checkpoint
     from ..nets.official_checkpoint import read_official
 
+    if output.suffix.lower() != ".onnx":
+        raise SynergyNetError(f"{output}: the exported file's name must end in .onnx")
     if weights.name.endswith((".tar", ".pth")):
         net = read_official(weights).network()
         info = describe(net, training_data="official checkpoint", frame="protocol", border=5)

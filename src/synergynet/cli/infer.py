@@ -122,6 +122,7 @@ def _process(
         writers.check_triangles(faces)
     pictures = {kind: writers.draw_faces(image, faces, kind) for kind in kinds if faces}
     marks.append(time.perf_counter())
+    writers.remove_results(base)
     suffix = ".png" if photo.suffix.lower() == ".png" else ".jpg"
     names = [f"{base.name}.json"]
     for kind, picture in pictures.items():

@@ -33,7 +33,6 @@ from ..geometry.params import INPUT_SIZE, FloatArray
 LIST_NAME = "AFLW2000-3D_crop.list"
 CROP_FOLDER = "AFLW2000-3D_crop"
 BENCHMARK_IMAGES = 2000
-BENCHMARK_EULER_IMAGES = 1969
 
 _CURE = "give the official aflw2000_data folder (or its AFLW2000-3D_crop) as --root"
 _MAX_LIST_BYTES = 4 << 20

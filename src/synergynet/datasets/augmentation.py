@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..geometry import params, pose
-from ..geometry.crops import LANDMARK_BOX_PIXELS
+from ..geometry.conventions import Conventions
+from ..geometry.crops import LANDMARK_BOX_PIXELS, zero_border
 from ..geometry.params import INPUT_SIZE, FloatArray
 
 CROP_CENTER = (INPUT_SIZE + 1) / 2
@@ -44,9 +45,11 @@ class AugmentationConfig(BaseModel):
     @classmethod
     def official(cls) -> AugmentationConfig:
         """Colour jitter, 5-pixel border and rare masks, as published."""
+        quirks = Conventions.official()
         return cls(
             recrop=False, mirror=0, rotate=0, scale=0, shift_pixels=0, color=0.4, grey=0, blur=0,
-            low_resolution=0, noise=0, erase=0, border=5, masks=0.01, repeated_mask_bug=True,
+            low_resolution=0, noise=0, erase=0, border=quirks.border, masks=0.01,
+            repeated_mask_bug=quirks.repeated_mask_bug,
         )  # fmt: skip
 
 
@@ -92,12 +95,11 @@ def warp_crop(image: Image, affine: FloatArray, *, border_value: int | None = 0)
     """
     zero_based = affine.copy()
     zero_based[:, 2] += affine[:, :2].sum(axis=1) - 1  # A(x + 1) - 1
-    shrink = np.sqrt(abs(np.linalg.det(affine[:, :2])))
     warped = cv2.warpAffine(
         image,
         zero_based,
         (INPUT_SIZE, INPUT_SIZE),
-        flags=cv2.INTER_LINEAR if shrink > 0.8 else cv2.INTER_AREA,
+        flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE if border_value is None else cv2.BORDER_CONSTANT,
         borderValue=(border_value or 0,) * 3,
     )
@@ -144,16 +146,6 @@ def vary_pixels(image: Image, config: AugmentationConfig, rng: np.random.Generat
             rng.uniform(0, 255, 3) if rng.random() < 0.5 else rng.uniform(0, 255, patch.shape)
         )
     return np.clip(out, 0, 255).astype(np.uint8)
-
-
-def zero_border(image: Image, border: int) -> Image:
-    """Copy of (..., H, W, C) images whose outer ``border`` pixels are black."""
-    if border == 0:
-        return image
-    out = np.zeros_like(image)
-    inner = (..., slice(border, -border), slice(border, -border), slice(None))
-    out[inner] = image[inner]
-    return out
 
 
 def official_mask(image: Image, kind: int, *, repeated_mask_bug: bool) -> Image:

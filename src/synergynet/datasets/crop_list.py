@@ -83,6 +83,8 @@ def read_params(path: Path, whitening: Whitening, count: int) -> FloatArray:
             f"{path}: labels have shape {labels.shape}, expected ({count}, 62) or ({count}, 102) "
             "to match the list"
         )
+    if labels.dtype.kind not in "fiu" or not np.isfinite(labels[:, :N_PARAMS]).all():
+        raise SynergyNetError(f"{path}: labels must be finite numbers")
     return whitening.dewhiten(labels[:, :N_PARAMS].astype(np.float64))
 
 

@@ -39,12 +39,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import SynergyNetError
+from ..face_model.mat_file import read_arrays
 from ..face_model.model import FaceModel
 from ..geometry import frames, params, pose
 from ..geometry.crops import CropBox, aflw2000_roi
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import INPUT_SIZE, N_EXPRESSION, N_SHAPE, FloatArray
-from .mat_file import read_arrays
 
 PHOTO_SIZE = 450
 """Both collections cut every picture to 450x450 pixels; the labels count those."""

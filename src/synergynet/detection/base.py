@@ -47,7 +47,7 @@ class FaceDetector(Protocol):
         """The training crop of a face: (cx, cy, side) in pixels, 0-based pixel centres.
 
         That is the square of side sqrt(2) * max(w, h) of the 68-landmark bounding box, centred
-        on it (section 1.3 of the specification), estimated from what the detector saw.
+        on it, estimated from what the detector saw.
         """
         ...
 

@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..datasets.aflw2000 import Aflw2000
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..geometry import frames, params, pose
+from ..geometry.crops import zero_border
 from ..geometry.landmarks import MIRROR
 from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray
 from ..regression.base import ParamsRegressor
@@ -28,19 +29,6 @@ from .metrics import (
 from .result import EvaluationResult
 
 _MAX_PARAMS_BYTES = 256 << 20
-
-
-def zero_border(crops: NDArray[np.uint8], border: int) -> NDArray[np.uint8]:
-    """Copy of (N, 120, 120, 3) crops whose outer ``border`` pixels are 0.
-
-    The official training and benchmark do this with 5 pixels, its demo does not.
-    """
-    out = np.array(crops)
-    if border:
-        keep = np.zeros(crops.shape[1:3], dtype=bool)
-        keep[border : crops.shape[1] - border, border : crops.shape[2] - border] = True
-        out[:, ~keep] = 0
-    return out
 
 
 def load_params(path: str | Path) -> FloatArray:

@@ -5,22 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import N_EXPRESSION, N_SHAPE, FloatArray, Whitening
+from .mat_file import read_arrays
 from .model import NO_TRIANGLES, FaceModel
 from .restricted_pickle import load_pickle
 
 OFFICIAL_NAME = "bfm-official"
 _MAX_BYTES = 512 << 20
+_MAX_TRIANGLE_BYTES = 64 << 20
 
 
 def load_official(folder: str | Path) -> tuple[FaceModel, Whitening]:
     """Read ``keypoints_sim, w_shp_sim, w_exp_sim, u_shp, u_exp, param_whitening`` and ``tri``.
 
     Args:
-        folder: directory in the official layout. ``tri.mat`` (needs SciPy) and ``BFM_UV.npy``
+        folder: directory in the official layout. ``tri.mat`` and ``BFM_UV.npy``
             are optional.
 
     Returns:
@@ -95,20 +98,16 @@ def _basis(path: Path, n: int, modes: int) -> FloatArray:
     return np.ascontiguousarray(flat.T).reshape(modes, n, 3)
 
 
-def _triangles(path: Path) -> np.ndarray:
+def _triangles(path: Path) -> NDArray[np.int32]:
     if not path.is_file():
         return NO_TRIANGLES
     try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise SynergyNetError(
-            f"{path}: reading .mat files needs SciPy: pip install scipy"
-        ) from error
-    try:
-        tri = np.asarray(loadmat(path, variable_names=["tri"])["tri"], dtype=np.int64)
-    except Exception as error:
+        if path.stat().st_size > _MAX_TRIANGLE_BYTES:
+            raise ValueError(f"larger than {_MAX_TRIANGLE_BYTES >> 20} MiB")
+        tri = read_arrays(path.read_bytes(), {"tri"}, _MAX_TRIANGLE_BYTES)["tri"]
+    except (OSError, ValueError, KeyError) as error:
         raise SynergyNetError(f"{path}: not a readable .mat file with 'tri' ({error})") from error
-    if tri.ndim != 2 or 3 not in tri.shape:
+    if tri.ndim != 2 or 3 not in tri.shape or not np.isfinite(tri).all():
         raise SynergyNetError(f"{path}: 'tri' has shape {tri.shape}, expected (3, T)")
     # 1-based in the file; its winding is clockwise seen from outside.
     return (tri.T if tri.shape[0] == 3 else tri)[:, ::-1].astype(np.int32) - 1

@@ -84,6 +84,10 @@ class WeightsInfo:
         for key, choices in (("frame", get_args(Frame)), ("channel_order", get_args(ChannelOrder))):
             if fields[key] not in choices:
                 raise _bad(source, key, f"{fields[key]!r} is none of {', '.join(choices)}")
+        if not 0 <= fields["border"] < INPUT_SIZE // 2:
+            raise _bad(source, "border", f"{fields['border']} pixels of a {INPUT_SIZE}-pixel crop")
+        if fields["input_size"] != INPUT_SIZE:
+            raise _bad(source, "input_size", f"{fields['input_size']}, expected {INPUT_SIZE}")
         try:
             whitening = fields["whitening"]
             fields["whitening"] = Whitening(whitening["mean"], whitening["std"])
@@ -122,7 +126,7 @@ def _parse(metadata: Mapping[str, str], key: str, kind: type, source: str) -> An
         raise _bad(source, key, "it is missing")
     try:
         value = json.loads(metadata[key])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _bad(source, key, f"not JSON: {error}") from error
     if not isinstance(value, kind):
         raise _bad(source, key, f"expected {kind.__name__}, found {type(value).__name__}")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .params import INPUT_STD
+
 
 @dataclass(frozen=True)
 class Conventions:
@@ -17,11 +19,9 @@ class Conventions:
     Attributes:
         euler: ``official`` takes yaw = asin(R[2,0]) from rows that are normalised but not
             orthogonal; ``exact`` inverts R = Rx(pitch) Ry(yaw) Rz(roll) on the nearest rotation.
-        frame: ``protocol`` back-projects x * (ex - sx) / 120 + sx with the stored (clipped)
-            boxes; ``exact`` uses pixel centres and the unclipped boxes the crops were cut with.
         border: width in pixels of the zeroed border of a crop in training and benchmark.
-        input_mean, input_std: image normalisation, (x - mean) / std. The official code
-            validates during training with a std of 130 (``validation_std``).
+        validation_std: divisor of the image normalisation when training validates; the official
+            code takes 130 there and 128 everywhere else.
         detector_box: ``height`` cuts a square of 1.2 x box height (official demo);
             ``calibrated`` maps each detector's box to the crop that networks are trained on.
         mafa_final_relu: keep the ReLU after MAFA's last layer (its residual is then >= 0).
@@ -36,11 +36,8 @@ class Conventions:
     """
 
     euler: Literal["official", "exact"] = "exact"
-    frame: Literal["protocol", "exact"] = "exact"
     border: int = 0
-    input_mean: float = 127.5
-    input_std: float = 128.0
-    validation_std: float = 128.0
+    validation_std: float = INPUT_STD
     detector_box: Literal["height", "calibrated"] = "calibrated"
     mafa_final_relu: bool = False
     regressor_final_relu: bool = False
@@ -59,7 +56,6 @@ class Conventions:
         """The published code's arithmetic, bugs included."""
         return cls(
             euler="official",
-            frame="protocol",
             border=5,
             validation_std=130.0,
             detector_box="height",

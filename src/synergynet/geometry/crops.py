@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .params import INPUT_SIZE, FloatArray
 
@@ -78,17 +78,17 @@ def crop_from_box_by_height(box: ArrayLike) -> CropBox:
     return CropBox.from_center((x0 + x1) / 2, (y0 + y1) / 2, 2 * margin)
 
 
-def crop_from_box_3ddfa(box: ArrayLike) -> CropBox:
-    """3DDFA's rule: side 1.58 x mean of width and height, centre 14 % of it lower.
+def zero_border(crops: NDArray[np.uint8], border: int) -> NDArray[np.uint8]:
+    """Copy of (..., H, W, C) crops whose outer ``border`` pixels are 0; the same for border 0.
 
-    Args:
-        box: [x0, y0, x1, y1] in the image frame.
+    The official training and benchmark do this with 5 pixels, its demo does not.
     """
-    x0, y0, x1, y1 = (float(v) for v in np.asarray(box).reshape(-1)[:4])
-    size = (x1 - x0 + y1 - y0) / 2
-    return CropBox.from_center(
-        (x0 + x1) / 2, (y0 + y1) / 2 + 0.14 * size, max(float(int(1.58 * size)), 1.0)
-    )
+    if border == 0:
+        return crops
+    out = np.zeros_like(crops)
+    inner = (..., slice(border, -border), slice(border, -border), slice(None))
+    out[inner] = crops[inner]
+    return out
 
 
 def _round_half_away(values: FloatArray) -> FloatArray:

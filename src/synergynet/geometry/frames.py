@@ -1,6 +1,6 @@
 """Coordinate frames, each conversion one named function.
 
-Frames (specification of the data, verified on images):
+Frames (settled by comparing the benchmark's crops with their photos; docs/conventions.md):
 
 * **image**: 0-based pixel centres of the photo, x right, y down. The internal frame.
 * **crop1**: 1-based pixel centres of the 120x120 crop, y down. What ``pixel`` networks and

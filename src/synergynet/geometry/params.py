@@ -25,6 +25,9 @@ COEFFICIENTS = slice(N_POSE, N_PARAMS)
 INPUT_SIZE = 120
 """Side of the square network input in pixels."""
 
+INPUT_MEAN, INPUT_STD = 127.5, 128.0
+"""Images enter the network as (x - 127.5) / 128."""
+
 FloatArray = NDArray[np.floating]
 
 

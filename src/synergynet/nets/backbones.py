@@ -30,11 +30,16 @@ def build_backbone(name: str, dropout: float | None = None) -> ThreeHeadBackbone
 
     Raises SynergyNetError for an unknown name, naming the nearest known one.
     """
+    check_backbone(name)
+    return BACKBONES[name]() if dropout is None else BACKBONES[name](dropout=dropout)
+
+
+def check_backbone(name: str) -> None:
+    """Raise SynergyNetError for an unknown name, naming the nearest known one."""
     if name not in BACKBONES:
         nearest = get_close_matches(name.lower(), BACKBONES, n=1)
         hint = f"did you mean {nearest[0]!r}? Known are" if nearest else "choose from"
         raise SynergyNetError(f"Unknown backbone {name!r}; {hint}: {', '.join(BACKBONES)}.")
-    return BACKBONES[name]() if dropout is None else BACKBONES[name](dropout=dropout)
 
 
 def backbone_name(net: ThreeHeadBackbone) -> str:

@@ -67,8 +67,9 @@ def save_checkpoint(
     tensors = {key: value.cpu().contiguous() for key, value in _trained(net).items()}
     if half_weights:
         tensors = {k: v.half() if _halves(v) else v for k, v in tensors.items()}
+    data = safetensors.torch.save(tensors, info.to_metadata())
     with whole_file(target) as partial:
-        safetensors.torch.save_file(tensors, partial, metadata=info.to_metadata())
+        partial.write_bytes(data)
 
 
 def load_checkpoint(

@@ -130,13 +130,21 @@ def synergy_losses(
         "loss_expression": lambda: mse(EXPRESSION),
         "loss_landmarks": lambda: wing_loss(landmarks, target_landmarks, z_weight),
     }
-    unknown = set(weights) - set(terms)
-    if unknown:
-        raise SynergyNetError(
-            f"Unknown loss {sorted(unknown)[0]!r}; the losses are: {', '.join(terms)}."
-        )
+    check_losses(weights)
     used = [name for name in terms if weights.get(name, 0.0) != 0.0]
     return {name: weights[name] * terms[name]() for name in used}
+
+
+LOSS_NAMES = (*OFFICIAL_WEIGHTS, "loss_pose", "loss_shape", "loss_expression", "loss_landmarks")
+
+
+def check_losses(weights: Mapping[str, float]) -> None:
+    """Raise SynergyNetError for a name that is not a loss."""
+    unknown = sorted(set(weights) - set(LOSS_NAMES))
+    if unknown:
+        raise SynergyNetError(
+            f"Unknown loss {unknown[0]!r}; the losses are: {', '.join(LOSS_NAMES)}."
+        )
 
 
 def needs(terms: frozenset[str], weights: Mapping[str, float]) -> bool:

@@ -163,7 +163,10 @@ def write_official(path: str | Path, checkpoint: OfficialCheckpoint) -> None:
     target = Path(path)
     name = None if checkpoint.archive_name is None else f"{checkpoint.archive_name}.tar"
     with whole_file(target, name) as partial:
-        torch.save({"epoch": checkpoint.epoch, "state_dict": checkpoint.state_dict}, partial)
+        try:
+            torch.save({"epoch": checkpoint.epoch, "state_dict": checkpoint.state_dict}, partial)
+        except RuntimeError as error:  # torch's word for a full disk
+            raise SynergyNetError(f"{target}: cannot be written ({error})") from error
 
 
 def _archive_name(source: Path) -> str | None:

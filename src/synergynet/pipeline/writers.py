@@ -59,6 +59,20 @@ def check_triangles(faces: Iterable[Face]) -> None:
             )
 
 
+def remove_results(base: Path) -> None:
+    """Remove what an earlier run wrote for the photo whose results are ``base`` + ending."""
+    endings = [".json", *(f"_{kind}{suffix}" for kind in DRAWINGS for suffix in (".jpg", ".png"))]
+    old = [base.with_name(base.name + ending) for ending in endings]
+    own = re.compile(re.escape(base.name) + r"_face\d+\.obj")
+    if base.parent.is_dir():
+        old += [path for path in base.parent.iterdir() if own.fullmatch(path.name)]
+    for path in old:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise SynergyNetError(f"{path}: cannot be replaced ({error.strerror})") from error
+
+
 def write_picture(path: str | Path, image: NDArray[np.uint8]) -> Path:
     """Write (H, W, 3) uint8 BGR as JPEG or PNG, by the path's suffix.
 
@@ -88,10 +102,11 @@ def write_json(
     content: dict[str, object] = {"image": name, "width": width, "height": height}
     if not faces:
         content["message"] = NO_FACE
-    content["faces"] = [face.to_dict() for face in faces]
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    head = json.dumps(content, indent=1, ensure_ascii=False)
+    body = json.dumps([face.to_dict() for face in faces], indent=1, allow_nan=False)
     # One line per list of numbers: landmarks stay readable.
-    text = _NUMBER_LIST.sub(lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text)
+    body = _NUMBER_LIST.sub(lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", body)
+    text = head.removesuffix("\n}") + ',\n "faces": ' + body + "\n}"
     return write_whole(Path(path), text.encode("utf-8", "backslashreplace") + b"\n")
 
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..face_model.weights_info import ChannelOrder, WeightsInfo
-from ..geometry.conventions import Conventions
-from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray
+from ..geometry.params import INPUT_MEAN, INPUT_SIZE, INPUT_STD, N_PARAMS, FloatArray
 
 CHUNK = 128
 """Crops per network call: bounds the activations of a large batch at a few hundred MB."""
@@ -47,9 +46,8 @@ def normalise(crops: NDArray[np.uint8], channel_order: ChannelOrder = "BGR") -> 
     """
     ordered = crops[..., ::-1] if channel_order == "RGB" else crops
     planes = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2), dtype=np.float32)
-    conventions = Conventions.exact()
-    planes -= np.float32(conventions.input_mean)
-    planes /= np.float32(conventions.input_std)
+    planes -= np.float32(INPUT_MEAN)
+    planes /= np.float32(INPUT_STD)
     return planes
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry.crops import CropBox
+from ..geometry.crops import CropBox, zero_border
 from ..geometry.params import INPUT_SIZE
 
 _LARGEST = 4  # crop sides over the photo's longer side
@@ -55,12 +55,7 @@ def cut_crops(
         else:
             method = cv2.INTER_AREA if side > INPUT_SIZE else cv2.INTER_LINEAR
             cv2.resize(patch, (INPUT_SIZE, INPUT_SIZE), dst=out[index], interpolation=method)
-    if border:
-        inner = slice(border, INPUT_SIZE - border)
-        framed = np.zeros_like(out)
-        framed[:, inner, inner] = out[:, inner, inner]
-        return framed
-    return out
+    return zero_border(out, border)
 
 
 def _patch(image: NDArray[np.uint8], box: CropBox) -> NDArray[np.uint8]:

@@ -11,6 +11,8 @@ from .base import ParamsRegressor
 DEFAULT_WEIGHTS = Path(__file__).parent / "data" / "default.onnx"
 """The shipped network."""
 
+DEVICES = ("cpu", "cuda")
+
 _OFFICIAL_SUFFIXES = (".pth.tar", ".pth", ".tar")
 
 
@@ -28,6 +30,8 @@ def load_regressor(
     Raises:
         SynergyNetError: missing, damaged, foreign, or torch or the device is not there.
     """
+    if device not in DEVICES:
+        raise SynergyNetError(f"unknown device '{device}'; choose {' or '.join(DEVICES)}")
     path = DEFAULT_WEIGHTS if weights is None else Path(weights)
     if weights is None and not path.is_file():
         raise SynergyNetError(

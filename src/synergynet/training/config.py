@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    field_validator,
+)
 
 from ..datasets.augmentation import AugmentationConfig
 from ..errors import SynergyNetError
@@ -67,8 +74,8 @@ class TrainConfig(BaseModel):
     target_model: str = Field("open-head", description="'open-head', a .npz or a 3dmm_data folder")
     conventions: Literal["exact", "official"] = "exact"
     steps: int = Field(6000, gt=0)
-    batch_size: int = Field(64, gt=0)
-    losses: dict[str, float] = Field(description="loss name -> weight; see nets/losses.py")
+    batch_size: int = Field(64, ge=2, description="batch norm needs two")
+    losses: dict[str, FiniteFloat] = Field(description="loss name -> weight; see nets/losses.py")
     z_weight: float = Field(0.5, ge=0)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -79,6 +86,30 @@ class TrainConfig(BaseModel):
     validate_every: int = Field(500, gt=0)
     save_every: int = Field(250, gt=0)
     log_every: int = Field(20, gt=0)
+
+    @field_validator("losses")
+    @classmethod
+    def _known_losses(cls, weights: dict[str, float]) -> dict[str, float]:
+        from ..nets.losses import check_losses
+
+        if not any(weights.values()):
+            raise ValueError("give at least one loss a weight other than 0")
+        try:
+            check_losses(weights)
+        except SynergyNetError as error:
+            raise ValueError(str(error)) from error
+        return weights
+
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, name: str) -> str:
+        from ..nets.backbones import check_backbone
+
+        try:
+            check_backbone(name)
+        except SynergyNetError as error:
+            raise ValueError(str(error)) from error
+        return name
 
 
 def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainConfig:
@@ -94,7 +125,7 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
         data: Any = yaml.safe_load(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise SynergyNetError(f"{source}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise SynergyNetError(f"{source}: not valid YAML ({error})") from error
     if not isinstance(data, dict):
         raise SynergyNetError(f"{source}: expected keys and values, found {type(data).__name__}")
@@ -108,7 +139,10 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
             where = where.setdefault(name, {})
             if not isinstance(where, dict):
                 raise SynergyNetError(f"override '{item}': '{name}' is not a group of settings")
-        where[last] = yaml.safe_load(value)
+        try:
+            where[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise SynergyNetError(f"override '{item}': the value is not valid YAML") from error
     try:
         return TrainConfig.model_validate(data)
     except ValidationError as error:

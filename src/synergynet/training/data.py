@@ -35,7 +35,7 @@ def load_training_data(
         try:
             with np.load(data.quality, allow_pickle=False) as labels:
                 keep = labels["mirror_disagreement_px"] < data.max_disagreement_px
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # zipfile and zlib raise many kinds on broken files
             raise SynergyNetError(f"{data.quality}: no mirror_disagreement_px in it") from error
         if keep.shape != (len(names),):
             raise SynergyNetError(f"{data.quality}: made for another list than {data.list}")

@@ -15,7 +15,9 @@ from torch import Tensor
 from ..datasets.crop_list import label_whitening
 from ..errors import SynergyNetError
 from ..face_model.sources import resolve_face_model
+from ..files import write_whole
 from ..geometry.conventions import Conventions
+from ..geometry.params import Whitening
 from ..nets.backbones import build_backbone
 from ..nets.checkpoints import describe, load_checkpoint, save_checkpoint
 from ..nets.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
@@ -39,6 +41,11 @@ class Trainer:
     def __init__(self, config: TrainConfig, progress: Progress | None = None) -> None:
         self.config = config
         self._progress = progress
+        self.output = config.output
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SynergyNetError(f"{self.output}: not a folder to write to ({error})") from error
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.model, _ = resolve_face_model(config.target_model)
@@ -48,8 +55,6 @@ class Trainer:
         self.whitening = self.net.whitening
         self.ema = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.optimizer = self._optimizer()
-        self.output = config.output
-        self.output.mkdir(parents=True, exist_ok=True)
         self.step, self.best = 0, math.inf
         if self.state_file.is_file():
             self.step, self.best = load_state(
@@ -59,6 +64,10 @@ class Trainer:
                 optimizer=self.optimizer,
                 fingerprint=self.fingerprint,
             )
+            # A run that began from another checkpoint goes on in that one's units.
+            net = self.net
+            self.whitening = Whitening(net.param_mean.numpy(), net.param_std.numpy())
+            self._forget_log_after(self.step)
 
     @property
     def state_file(self) -> Path:
@@ -198,9 +207,9 @@ class Trainer:
 
     def averaged(self) -> SynergyNet:
         """The network with averaged weights, in eval mode."""
-        net = SynergyNet(
-            build_backbone(self.config.backbone), self.model, self.whitening, self.net.conventions
-        )
+        with torch.random.fork_rng():  # building draws numbers; training must not notice
+            backbone = build_backbone(self.config.backbone)
+            net = SynergyNet(backbone, self.model, self.whitening, self.net.conventions)
         net.load_state_dict(self.ema)
         return _channels_last(net.eval())
 
@@ -244,6 +253,15 @@ class Trainer:
             fingerprint=self.fingerprint,
             best=self.best,
         )
+
+    def _forget_log_after(self, step: int) -> None:
+        """Drop lines of steps that the killed run took after its last save."""
+        path = self.output / "log.csv"
+        if path.is_file():
+            head, *rows = path.read_text(encoding="utf-8").splitlines()
+            kept = [row for row in rows if row.split(",", 1)[0].isdigit()]
+            kept = [row for row in kept if int(row.split(",", 1)[0]) <= step]
+            write_whole(path, ("\n".join([head, *kept]) + "\n").encode())
 
     def _log(self, phase: str, numbers: dict[str, float]) -> None:
         """Append to ``log.csv``: long format, one number a line, readable by anything."""

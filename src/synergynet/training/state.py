@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SynergyNetError
-from ..files import whole_file
+from ..files import write_whole
 
 FORMAT = "synergynet-training-1"
 
@@ -46,8 +46,7 @@ def save_state(
         "optimizer": json.dumps(scalars),
     }
     contiguous = {k: v.detach().clone().contiguous() for k, v in tensors.items()}
-    with whole_file(path) as partial:
-        safetensors.torch.save_file(contiguous, partial, metadata=metadata)
+    write_whole(path, safetensors.torch.save(contiguous, metadata))
 
 
 def load_state(

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..datasets.augmentation import move_label, recrop_affine, warp_crop, zero_border
+from ..datasets.augmentation import move_label, recrop_affine, warp_crop
 from ..datasets.crop_list import LabelledCrops
 from ..face_model.model import FaceModel
 from ..geometry import params as layout
 from ..geometry import pose
+from ..geometry.crops import zero_border
+from ..geometry.params import INPUT_MEAN, INPUT_STD
 from ..nets.synergynet import SynergyNet
 
 
@@ -46,18 +48,19 @@ def validation_crops(data: LabelledCrops, border: int) -> LabelledCrops:
     return LabelledCrops(data.names, zero_border(images, border), raw, points)
 
 
-def to_input(images: np.ndarray) -> Tensor:
+def to_input(images: np.ndarray, std: float = INPUT_STD) -> Tensor:
     """(B, 120, 120, 3) uint8 BGR -> (B, 3, 120, 120) float32 normalised, channels last."""
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-    return tensor.sub_(127.5).div_(128.0).contiguous(memory_format=torch.channels_last)
+    return tensor.sub_(INPUT_MEAN).div_(std).contiguous(memory_format=torch.channels_last)
 
 
 def predict(net: SynergyNet, images: np.ndarray, batch: int = 128) -> np.ndarray:
     """(N, 120, 120, 3) uint8 BGR -> raw parameters (N, 62) float32; ``net`` in eval mode."""
     out = []
+    std = net.conventions.validation_std
     with torch.inference_mode():
         for start in range(0, len(images), batch):
-            out.append(net.dewhiten(net(to_input(images[start : start + batch]))).numpy())
+            out.append(net.dewhiten(net(to_input(images[start : start + batch], std))).numpy())
     return np.concatenate(out)
 
 

@@ -2,7 +2,7 @@
 
 SciPy's reader can be crashed (a segmentation fault, not an exception) by four wrong bytes, and
 inflates whatever a file holds. This one reads named, real, dense arrays alone and never inflates
-more than 64 KiB a variable. Format: MathWorks, "MAT-File Format", level 5.
+more than it was told to. Format: MathWorks, "MAT-File Format", level 5.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_VARIABLE_BYTES = 64 << 10
+"""Enough for every variable of a labelled photo."""
 
 _HEADER_BYTES = 128
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
@@ -43,12 +44,14 @@ class _Element(NamedTuple):
     end: int  # where the next element starts
 
 
-def read_arrays(data: bytes, names: Collection[str]) -> dict[str, NDArray[np.float64]]:
+def read_arrays(
+    data: bytes, names: Collection[str], max_bytes: int = MAX_VARIABLE_BYTES
+) -> dict[str, NDArray[np.float64]]:
     """The variables called ``names`` of a file's bytes, in their MATLAB shapes; others are skipped.
 
     Raises:
         ValueError: not such a file, damaged, or one of the variables is there twice, is not an
-            array of real numbers, or takes more than 64 KiB.
+            array of real numbers, or takes more than ``max_bytes``.
     """
     order = {b"IM": "<", b"MI": ">"}.get(data[_HEADER_BYTES - 2 : _HEADER_BYTES])
     if order is None or data[:10] == b"MATLAB 7.3":
@@ -59,14 +62,14 @@ def read_arrays(data: bytes, names: Collection[str]) -> dict[str, NDArray[np.flo
         element = _element(view, at, order)
         at = element.end
         if element.kind == _COMPRESSED:
-            inflated = memoryview(_inflate(element.payload))
+            inflated = memoryview(_inflate(element.payload, max_bytes))
             kind, _ = _tag(inflated, 0, order)
             body = inflated[8:]
         else:
             kind, body = element.kind, element.payload
         if kind != _MATRIX:
             continue
-        variable = _variable(body, names, order)
+        variable = _variable(body, names, order, max_bytes)
         if variable is not None:
             name, values = variable
             if name in found:
@@ -75,10 +78,10 @@ def read_arrays(data: bytes, names: Collection[str]) -> dict[str, NDArray[np.flo
     return found
 
 
-def _inflate(payload: memoryview) -> bytes:
-    """At most ``MAX_VARIABLE_BYTES``: what is longer is cut, and fails only if it is wanted."""
+def _inflate(payload: memoryview, limit: int) -> bytes:
+    """At most ``limit`` bytes: what is longer is cut, and fails only if it is wanted."""
     try:
-        return zlib.decompressobj().decompress(payload, MAX_VARIABLE_BYTES)
+        return zlib.decompressobj().decompress(payload, limit)
     except zlib.error as error:
         raise ValueError(f"damaged: {error}") from error
 
@@ -105,7 +108,7 @@ def _element(view: memoryview, at: int, order: str) -> _Element:
 
 
 def _variable(
-    body: memoryview, names: Collection[str], order: str
+    body: memoryview, names: Collection[str], order: str, limit: int
 ) -> tuple[str, NDArray[np.float64]] | None:
     """Name and values of a matrix element, or None if it is not among ``names``."""
     flags = _element(body, 0, order)
@@ -125,8 +128,8 @@ def _variable(
     if number_class not in _NUMERIC_CLASSES or word & _COMPLEX:
         raise ValueError(f"{name}: not an array of real numbers")
     shape = struct.unpack(f"{order}{len(dims.payload) // 4}i", dims.payload)
-    if body.nbytes > MAX_VARIABLE_BYTES:
-        raise ValueError(f"{name}: larger than {MAX_VARIABLE_BYTES >> 10} KiB")
+    if body.nbytes > limit:
+        raise ValueError(f"{name}: larger than {limit >> 10} KiB")
     real = _element(body, label.end, order)
     dtype = np.dtype(order + _DTYPES[real.kind]) if real.kind in _DTYPES else None
     if dtype is None or min(shape, default=-1) < 0 or len(shape) > 8:
