@@ -70,7 +70,7 @@ def remove_results(base: Path) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise SynergyNetError(f"{path}: cannot be replaced ({error.strerror})") from error
+            raise SynergyNetError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def write_picture(path: str | Path, image: NDArray[np.uint8]) -> Path:
