@@ -43,9 +43,10 @@ def test_weights_belong_to_open_head() -> None:
 def test_astronaut_landmarks_lie_where_a_person_sees_them() -> None:
     (face,) = FaceAnalyzer()(read_image(ASTRONAUT))
     size = np.sqrt(np.ptp(face.landmarks[:, 0]) * np.ptp(face.landmarks[:, 1]))
-    for index, place in SEEN.items():
-        distance = np.linalg.norm(face.landmarks[index, :2] - place)
-        assert distance < 0.06 * size, (index, face.landmarks[index, :2])
+    found = face.landmarks[list(SEEN), :2]
+    distance = np.linalg.norm(found - list(SEEN.values()), axis=1) / size
+    assert distance.max() < 0.08, found  # the eye reads them to about 0.02
+    assert distance.mean() < 0.05
     assert abs(face.pose.yaw) < 10 and abs(face.pose.roll) < 8
     assert face.arkit["mouthSmileLeft"] + face.arkit["mouthSmileRight"] > 0.2
 
