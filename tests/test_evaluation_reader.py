@@ -71,7 +71,7 @@ def test_every_eval_file_is_checked(root: Path, name: str) -> None:
     with pytest.raises(SynergyNetError, match=name):
         load_aflw2000(root)
     file.unlink()
-    with pytest.raises(SynergyNetError, match=f"{name}.npy: missing; give the official"):
+    with pytest.raises(SynergyNetError, match=f"{name}.npy: no such file; give the official"):
         load_aflw2000(root)
 
 

@@ -1,4 +1,4 @@
-"""Write files so that they appear complete or not at all."""
+"""Files: read arrays that a stranger made, write so that a file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,8 +7,36 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .errors import SynergyNetError
+
+
+def read_npy(path: Path, *, max_bytes: int, cure: str) -> NDArray[Any]:
+    """An ``.npy`` file of numbers, mapped read-only.
+
+    Mapping checks the declared shape against the file's size before any memory is taken.
+
+    Args:
+        cure: what the reader of an error should do.
+
+    Raises:
+        SynergyNetError: missing, larger than ``max_bytes``, broken, or not numbers.
+    """
+    if not path.is_file():
+        raise SynergyNetError(f"{path}: no such file; {cure}")
+    if path.stat().st_size > max_bytes:
+        raise SynergyNetError(f"{path}: larger than {max_bytes >> 20} MiB; {cure}")
+    try:
+        data = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy raises many kinds on broken files
+        raise SynergyNetError(f"{path}: not a readable .npy array ({error})") from error
+    if not isinstance(data, np.ndarray) or data.dtype.kind not in "fiu":
+        raise SynergyNetError(f"{path}: not an .npy array of numbers; {cure}")
+    return data
 
 
 @contextmanager

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from ..files import read_npy
 from ..geometry.crops import aflw2000_roi
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import INPUT_SIZE, FloatArray
@@ -155,18 +156,7 @@ def _read_list(path: Path) -> tuple[str, ...]:
 
 
 def _open_array(path: Path) -> NDArray:
-    if not path.is_file():
-        raise SynergyNetError(f"{path}: missing; {_CURE}")
-    if path.stat().st_size > _MAX_ARRAY_BYTES:
-        raise SynergyNetError(f"{path}: larger than {_MAX_ARRAY_BYTES >> 20} MiB; {_CURE}")
-    try:
-        # Mapping checks the declared shape against the file's size before any memory is taken.
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:
-        raise SynergyNetError(f"{path}: not a readable .npy array ({error})") from error
-    if not isinstance(data, np.ndarray) or data.dtype.kind not in "fiu":
-        raise SynergyNetError(f"{path}: not an .npy array of numbers; {_CURE}")
-    return np.array(data)
+    return np.array(read_npy(path, max_bytes=_MAX_ARRAY_BYTES, cure=_CURE))
 
 
 def _read_array(path: Path, shape: tuple[int, ...]) -> FloatArray:

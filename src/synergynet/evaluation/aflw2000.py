@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from ..datasets.aflw2000 import Aflw2000
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
+from ..files import read_npy
 from ..geometry import frames, params, pose
 from ..geometry.crops import zero_border
 from ..geometry.landmarks import MIRROR
@@ -38,15 +39,9 @@ def load_params(path: str | Path) -> FloatArray:
         SynergyNetError: missing, broken, or of another shape.
     """
     file = Path(path)
-    if not file.is_file():
-        raise SynergyNetError(f"{file}: no such file; --params wants an .npy of shape (N, 62)")
-    if file.stat().st_size > _MAX_PARAMS_BYTES:
-        raise SynergyNetError(f"{file}: larger than {_MAX_PARAMS_BYTES >> 20} MiB")
-    try:
-        data = np.load(file, mmap_mode="r", allow_pickle=False)
-    except Exception as error:
-        raise SynergyNetError(f"{file}: not a readable .npy array ({error})") from error
-    if not isinstance(data, np.ndarray) or data.dtype.kind != "f":
+    cure = f"--params wants raw parameters, floating-point (N, {N_PARAMS})"
+    data = read_npy(file, max_bytes=_MAX_PARAMS_BYTES, cure=cure)
+    if data.dtype.kind != "f":
         raise SynergyNetError(f"{file}: not an .npy array of floating-point numbers")
     if data.ndim != 2 or data.shape[1] != N_PARAMS:
         raise SynergyNetError(

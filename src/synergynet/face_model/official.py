@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from ..files import read_npy
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import N_EXPRESSION, N_SHAPE, FloatArray, Whitening
 from .mat_file import read_arrays
@@ -78,17 +79,7 @@ def load_whitening(path: Path) -> Whitening:
 
 
 def _array(path: Path) -> FloatArray:
-    if not path.is_file():
-        raise SynergyNetError(f"{path}: missing; the official 3dmm_data folder needs it")
-    if path.stat().st_size > _MAX_BYTES:
-        raise SynergyNetError(f"{path}: larger than {_MAX_BYTES >> 20} MiB, which it never is")
-    try:
-        array = np.load(path, allow_pickle=False, mmap_mode="r")
-    except (ValueError, OSError, EOFError) as error:
-        raise SynergyNetError(f"{path}: not a readable .npy array ({error})") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise SynergyNetError(f"{path}: not an array of numbers")
-    return array
+    return read_npy(path, max_bytes=_MAX_BYTES, cure="the official 3dmm_data folder needs it")
 
 
 def _basis(path: Path, n: int, modes: int) -> FloatArray:

@@ -50,7 +50,16 @@ class OfficialCheckpoint:
 
     @classmethod
     def from_network(cls, net: SynergyNet, epoch: int) -> OfficialCheckpoint:
-        """The state of a MobileNetV2 network, with its face model's whole mesh."""
+        """The state of a MobileNetV2 network, with its face model's whole mesh.
+
+        Raises SynergyNetError for another network, or a face model whose landmarks are not
+        vertices: the format has no room for points inside triangles.
+        """
+        if (net.face_model.landmark_weights.max(axis=1) < 1).any():
+            raise SynergyNetError(
+                f"face model '{net.face_model.name}' has landmarks inside triangles, which an "
+                "official checkpoint cannot hold; save a .safetensors checkpoint"
+            )
         own = net.state_dict()
         for name, array in dense_arrays(net.face_model).items():
             own.setdefault(name, torch.tensor(array))
