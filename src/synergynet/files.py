@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from .errors import SynergyNetError
 
 
+class CannotWriteError(SynergyNetError):
+    """The system refuses to write: a full disk, no permission. Trying other files is no use."""
+
+
 def read_npy(path: Path, *, max_bytes: int, cure: str) -> NDArray[Any]:
     """An ``.npy`` file of numbers, mapped read-only.
 
@@ -47,7 +51,8 @@ def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
         name: file name of the path to write to; some formats store it. ``target``'s by default.
 
     Raises:
-        SynergyNetError: the folder does not exist, or the system refuses.
+        SynergyNetError: the folder does not exist.
+        CannotWriteError: the system refuses.
     """
     if not target.parent.is_dir():
         raise SynergyNetError(f"{target}: the folder {target.parent} does not exist; create it")
@@ -73,5 +78,5 @@ def write_whole(target: Path, data: bytes) -> Path:
     return target
 
 
-def _refused(target: Path, error: OSError) -> SynergyNetError:
-    return SynergyNetError(f"{target}: cannot be written ({error.strerror or error})")
+def _refused(target: Path, error: OSError) -> CannotWriteError:
+    return CannotWriteError(f"{target}: cannot be written ({error.strerror or error})")

@@ -27,7 +27,7 @@ import numpy as np
 from ..errors import SynergyNetError
 from ..face_model.fitting import fit_landmarks
 from ..face_model.model import NO_TRIANGLES, FaceModel
-from ..files import write_whole
+from ..files import CannotWriteError, write_whole
 from ..geometry.crops import CropBox
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import FloatArray, Whitening
@@ -201,6 +201,8 @@ def _prepare_chunk(task: _Task, photos: Sequence[Photo]) -> _Done:
     for photo in photos:
         try:
             good.append((photo.name, *_prepare_photo(task, photo)))
+        except CannotWriteError:
+            raise
         except SynergyNetError as error:
             bad.append(str(error))
     if not good:
