@@ -40,7 +40,8 @@ def test_photos_of_every_kind_are_read(tmp_path) -> None:
         assert read.shape == (20, 30, 3) and read.dtype == np.uint8
         assert read[5, 5, 2] == 255 and read[15, 5, 2] == 0
     (tmp_path / "dot.png").write_bytes(cv2.imencode(".png", image[:1, :1])[1].tobytes())
-    assert read_image(tmp_path / "dot.png").shape == (1, 1, 3)
+    with pytest.raises(SynergyNetError, match="1 x 1 pixels are too few"):
+        read_image(tmp_path / "dot.png")
 
 
 def test_the_exif_orientation_is_applied(tmp_path) -> None:

@@ -14,6 +14,9 @@ from ..errors import SynergyNetError
 MAX_PIXELS = 100_000_000
 """Larger photos are refused before they are decoded: 100 MP take 300 MB."""
 
+MIN_SIDE = 8
+"""Nothing smaller shows a face; such files are mostly placeholders."""
+
 _MAX_BYTES = 512 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -25,7 +28,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     and an alpha channel is dropped. Paths may hold any character.
 
     Raises:
-        SynergyNetError: missing, a folder, empty, too large, or not an image.
+        SynergyNetError: missing, a folder, empty, too large, too small, or not an image.
     """
     file = Path(path)
     try:
@@ -54,6 +57,10 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         image = None
     if image is None or not image.size:
         raise SynergyNetError(f"{file}: not a readable image (JPEG, PNG, WebP, TIFF, BMP)")
+    if min(image.shape[:2]) < MIN_SIDE:
+        raise SynergyNetError(
+            f"{file}: {image.shape[1]} x {image.shape[0]} pixels are too few to show a face"
+        )
     if image.shape[0] * image.shape[1] > MAX_PIXELS:
         raise SynergyNetError(f"{file}: more than {MAX_PIXELS // 1_000_000} megapixels")
     return np.asarray(image, dtype=np.uint8)
