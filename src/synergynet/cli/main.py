@@ -18,6 +18,8 @@ COMMANDS = {
     "train": ("synergynet.cli.train:train", "Train a network, or go on with a training."),
     "export": ("synergynet.cli.export:export", "Write a checkpoint as ONNX."),
     "data prepare": ("synergynet.cli.data:prepare", "300W-LP or AFLW2000-3D into a list of crops."),
+    "data turn": ("synergynet.cli.data_turn:turn", "Real crops turned to larger poses."),
+    "data synth": ("synergynet.cli.data_synth:synth", "Faces rendered with exact labels."),
 }
 """Command, with its group if it is in one -> (function as module:name, its line in ``--help``)."""
 

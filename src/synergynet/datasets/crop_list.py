@@ -41,12 +41,14 @@ class LabelledCrops:
         params: (N, 62) float32 raw parameters of the face model, pixel frame; the camera is a
             similarity, and z is centred: the 68 landmarks have mean z 0.
         landmarks: (N, 68, 3) float32, crop1 frame, z centred per face.
+        weights: (N,) how often each crop is drawn against the others; None for all alike.
     """
 
     names: Sequence[str]
     images: NDArray[np.uint8]
     params: FloatArray
     landmarks: FloatArray
+    weights: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -57,6 +59,7 @@ class LabelledCrops:
             self.images[keep],
             self.params[keep],
             self.landmarks[keep],
+            None if self.weights is None else self.weights[keep],
         )
 
 

@@ -15,13 +15,10 @@ comes last: where it is, everything it names is.
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..errors import SynergyNetError
@@ -32,17 +29,15 @@ from ..geometry.crops import CropBox
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import FloatArray, Whitening
 from ..regression.cropping import cut_crops, largest_side
-from .crop_list import EVALUATION_ONLY_NAME, WHITENING_NAME, dump_pickle, label_whitening
+from .crop_list import EVALUATION_ONLY_NAME, label_whitening
+from .list_folder import CROPS_NAME, TEST_LIST, TRAIN_LIST, claim_folder, write_crop, write_list
 from .mat_photos import PHOTO_SIZE, MatLabels, Source, benchmark_box, photo1_to_crop1, read_mat
 from .photo_folder import Photo, find_photos, read_photo
 from .workers import run_chunks
 
-LIST_NAMES: dict[Source, str] = {"300w-lp": "train.list", "aflw2000": "test.list"}
-LABELS_NAME = "param_all_norm.pkl"
+LIST_NAMES: dict[Source, str] = {"300w-lp": TRAIN_LIST, "aflw2000": TEST_LIST}
+RECORD = "prepare.json"
 BAD_NAME = "bad.txt"
-JPEG_QUALITY = 95
-"""That of the benchmark's own crops."""
-
 WORST_FIT = 0.1
 """Largest residual of a fit to 68 landmarks, over the face's size; real ones stay below 0.02."""
 
@@ -123,7 +118,7 @@ def prepare(
         "face_model": [target.name, target.hash],
         "landmarks": None if bfm is None else [bfm[0].name, bfm[0].hash],
     }
-    _claim(output, settings)
+    claim_folder(output, RECORD, settings)
     if source == "aflw2000":
         write_whole(output / EVALUATION_ONLY_NAME, _EVALUATION_ONLY.encode())
     task = _Task(
@@ -146,38 +141,8 @@ def prepare(
         raise SynergyNetError(f"{folder}: none of {len(photos)} photos can be used; {bad[0]}")
     raw = np.concatenate([result.params for result in results])
     whitening = bfm[1] if straight and bfm is not None else label_whitening(raw)
-    return Prepared(_write(output, source, names, raw, whitening), len(names), tuple(bad))
-
-
-def _claim(output: Path, settings: dict[str, object]) -> None:
-    """Make ``output`` this run's: refuse another's, clear what a killed run left."""
-    file = output / "prepare.json"
-    try:
-        found = json.loads(file.read_bytes()) if file.is_file() else None
-    except (OSError, ValueError):
-        found = {}
-    if found is None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise SynergyNetError(f"{output}: not an empty folder; give another one as output")
-    if found not in (None, settings):
-        raise SynergyNetError(
-            f"{output}: made from another folder, data set or face model (prepare.json); "
-            "give another output folder, or delete this one"
-        )
-    for leftover in list(output.rglob(".partial-*")):
-        shutil.rmtree(leftover, ignore_errors=True)
-    for name in LIST_NAMES.values():
-        (output / name).unlink(missing_ok=True)
-    write_whole(file, json.dumps(settings, indent=1).encode())
-
-
-def _write(
-    output: Path, source: Source, names: Sequence[str], raw: FloatArray, whitening: Whitening
-) -> Path:
-    whitened = whitening.whiten(raw).astype(np.float32)
-    vectors = {"param_mean": whitening.mean, "param_std": whitening.std}
-    write_whole(output / WHITENING_NAME, dump_pickle(vectors))
-    write_whole(output / LABELS_NAME, dump_pickle(whitened))
-    return write_whole(output / LIST_NAMES[source], ("\n".join(names) + "\n").encode())
+    list_file = write_list(output, names, raw, whitening, LIST_NAMES[source])
+    return Prepared(list_file, len(names), tuple(bad))
 
 
 def _landmarks_alone(model: FaceModel) -> FaceModel:
@@ -234,11 +199,8 @@ def _prepare_photo(task: _Task, photo: Photo) -> tuple[MatLabels, CropBox]:
         and max(abs(x - PHOTO_SIZE / 2), abs(y - PHOTO_SIZE / 2)) < (PHOTO_SIZE + box.side) / 2
     ):
         raise SynergyNetError(f"{photo.labels}: the face is not in the photo")
-    target = task.output / "crops" / photo.name
-    if not _is_newer(target, photo):
-        crop = cut_crops(read_photo(photo.image), [box])[0]
-        _, jpeg = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        write_whole(target, jpeg.tobytes())
+    if not _is_newer(task.output / CROPS_NAME / photo.name, photo):
+        write_crop(task.output, photo.name, cut_crops(read_photo(photo.image), [box])[0])
     return labels, box
 
 

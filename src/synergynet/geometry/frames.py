@@ -4,7 +4,7 @@ Frames (settled by comparing the benchmark's crops with their photos; docs/conve
 
 * **image**: 0-based pixel centres of the photo, x right, y down. The internal frame.
 * **crop1**: 1-based pixel centres of the 120x120 crop, y down. What ``pixel`` networks and
-  the labels of 3DDFA's training data answer in.
+  the labels of 3DDFA's training data answer in. Less 1 it is **crop0**, what pixels are read by.
 * **camera**: crop1 with y up: ``y_camera = 121 - y_crop1``; z toward the viewer. What the
   62 parameters decode to.
 * **x120**: the frame of the published protocol, in which ``X = x120 * (ex - sx) / 120 + sx``
@@ -37,6 +37,20 @@ def camera_to_crop1(points: ArrayLike) -> FloatArray:
 def crop1_to_camera(points: ArrayLike) -> FloatArray:
     """(..., n, 3) crop1 frame -> camera frame."""
     return camera_to_crop1(points)
+
+
+def crop1_to_crop0(points: ArrayLike) -> FloatArray:
+    """(..., n, 2 or 3) 1-based crop pixels -> 0-based indices of the crop's pixels. z stays."""
+    out = np.array(points, dtype=np.float64)
+    out[..., :2] -= 1
+    return out
+
+
+def crop0_to_crop1(points: ArrayLike) -> FloatArray:
+    """Inverse of :func:`crop1_to_crop0`."""
+    out = np.array(points, dtype=np.float64)
+    out[..., :2] += 1
+    return out
 
 
 def crop1_to_image(points: ArrayLike, box: CropBox) -> FloatArray:
