@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import typer
@@ -21,11 +23,13 @@ from synergynet.evaluation import (
     BinnedNme,
     EulerMae,
     EvaluationResult,
+    draw_worst,
     evaluate_params,
     evaluate_regressor,
     metrics,
     print_result,
 )
+from synergynet.evaluation.breakdown import break_down
 from synergynet.face_model.npz import load_npz, save_npz
 
 SEED_LINES = """\
@@ -278,3 +282,59 @@ def test_command_refuses(run, arguments, params, message) -> None:
     assert given.exit_code != 0
     assert isinstance(given.exception, SynergyNetError)
     assert message in str(given.exception)
+
+
+def test_groups_by_hand() -> None:
+    values = {
+        "yaw": np.array([-14.0, 15, 90, 95]),  # the last is beyond every group
+        "pitch": np.array([5.0, np.nan, 10, 29.9]),
+    }
+    angles = np.array([[1.0, 2, 3], [np.nan] * 3, [3, 3, 3], [9, 9, 9]])
+    found = break_down(values, np.array([1.0, 2, 4, 8]), angles)
+    rows = [(g.name, g.low, g.high, g.images, g.nme, g.mae) for g in found]
+    assert rows[0] == ("yaw", 0, 15, 1, 1.0, 2.0)
+    assert rows[1][:5] == ("yaw", 15, 30, 1, 2.0) and np.isnan(rows[1][5])
+    assert rows[2] == ("yaw", 75, 90, 1, 4.0, 3.0)
+    assert rows[3:] == [
+        ("pitch", 0, 10, 1, 1.0, 2.0),
+        ("pitch", 10, 20, 1, 4.0, 3.0),
+        ("pitch", 20, 30, 1, 8.0, 9.0),
+    ]
+
+
+def test_groups_and_worst_faces_of_a_network(small, tiny_model, tmp_path: Path) -> None:
+    """Face 5 is answered with everything moved by 6 pixels, and drawn first."""
+    raw = small.raw.copy()
+    raw[5, 3] += 6
+    result = evaluate_params(small.dataset, raw, tiny_model, "pixel")
+    faces = result.faces
+    assert faces is not None and faces.worst(2)[0] == 5
+    offset = faces.landmarks[5, :, :2] - faces.truth[5, :, :2]
+    np.testing.assert_allclose(offset, np.tile([6.0, 0], (68, 1)), atol=0.02)
+    np.testing.assert_allclose(
+        np.delete(faces.landmarks - faces.truth, 5, 0)[..., :2], 0, atol=0.02
+    )
+    by_yaw = [g for g in result.groups if g.name == "yaw"]
+    assert sum(g.images for g in by_yaw) == np.sum(np.abs(small.dataset.yaw) <= 90)
+    stored = json.loads(json.dumps(result.to_json()))["groups"]
+    assert len(stored) == len(result.groups) and stored[0]["by"] == "yaw"
+
+    draw_worst(small.dataset, result, tmp_path / "worst.png", count=9)
+    sheet = cv2.imread(str(tmp_path / "worst.png"))
+    assert sheet.shape == (480, 8 * 240, 3)
+    points = ((faces.truth[5, :, :2] - 0.5) * 2 - 0.5).round().astype(int)
+    inside = points[(points >= 0).all(axis=1) & (points < 240).all(axis=1)]
+    red = sheet[inside[:, 1], inside[:, 0]]
+    assert (red[:, 2] > 200).mean() > 0.5 and len(inside) > 20
+    output = io.StringIO()
+    print_result(result, Console(file=output), groups=True)
+    assert "Where the errors are" in output.getvalue() and "face size, pixels" in output.getvalue()
+
+
+def test_worst_needs_a_picture_name_and_a_folder(small, tmp_path: Path) -> None:
+    for path, message in (
+        (tmp_path / "a.txt", "ends in .png"),
+        (tmp_path / "no" / "a.png", "folder"),
+    ):
+        with pytest.raises(SynergyNetError, match=message):
+            evaluate(root=small.root, worst=path)

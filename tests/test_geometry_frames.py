@@ -57,6 +57,17 @@ def test_official_arithmetic_after_the_move_equals_the_exact_formula() -> None:
     np.testing.assert_allclose(frames.x120_to_crop1(frames.crop1_to_x120(points, roi), roi), points)
 
 
+def test_photo1_to_crop1_goes_back() -> None:
+    points = np.random.default_rng(1).uniform(-20, 140, (1, 68, 3))
+    there = frames.crop1_to_photo1(points, ROI)
+    np.testing.assert_allclose(frames.photo1_to_crop1(there, ROI), points)
+
+
+def test_crop0_counts_from_zero_and_leaves_z() -> None:
+    np.testing.assert_array_equal(frames.crop1_to_crop0([[1.0, 120, 7]]), [[0, 119, 7]])
+    np.testing.assert_array_equal(frames.crop0_to_crop1([[0.0, 119]]), [[1, 120]])
+
+
 def test_photo1_and_image_agree_with_crop_box() -> None:
     box = CropBox.from_inclusive_photo1(ROI[0])
     assert (box.left, box.top, box.side) == (9.5, 19.5, 240)

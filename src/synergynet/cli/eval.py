@@ -53,13 +53,26 @@ def evaluate(
         bool,
         typer.Option(help="Average each answer with that of the mirrored crop."),
     ] = False,
+    groups: Annotated[
+        bool, typer.Option(help="Also print the accuracy by yaw, pitch, roll and face size.")
+    ] = False,
+    worst: Annotated[
+        Path | None,
+        typer.Option(help="Draw the 40 faces with the largest error into this .png or .jpg."),
+    ] = None,
 ) -> None:
     """Measure landmarks (NME) and head pose (MAE) on AFLW2000-3D.
 
     Prints the published lines first, then both truths, both frames and both angle decodes.
     """
     from ..datasets.aflw2000 import load_aflw2000
-    from ..evaluation import evaluate_params, evaluate_regressor, load_params, print_result
+    from ..evaluation import (
+        draw_worst,
+        evaluate_params,
+        evaluate_regressor,
+        load_params,
+        print_result,
+    )
     from ..face_model.sources import resolve_face_model
 
     if params is not None and weights is not None:
@@ -68,8 +81,11 @@ def evaluate(
         raise SynergyNetError("--mirror needs a network to run; it cannot be used with --params")
     if params is None and frame is not None:
         raise SynergyNetError("--frame belongs to --params; a checkpoint declares its own frame")
-    if json is not None and not json.absolute().parent.is_dir():
-        raise SynergyNetError(f"{json}: its folder does not exist; create it first")
+    for output in (json, worst):
+        if output is not None and not output.absolute().parent.is_dir():
+            raise SynergyNetError(f"{output}: its folder does not exist; create it first")
+    if worst is not None and worst.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise SynergyNetError(f"{worst}: give the picture a name that ends in .png or .jpg")
 
     dataset = load_aflw2000(root)
     if params is not None:
@@ -94,6 +110,8 @@ def evaluate(
             mirror=mirror,
             weights=weights or "the shipped weights",
         )
-    print_result(result)
+    print_result(result, groups=groups)
     if json is not None:
         result.write_json(json)
+    if worst is not None:
+        draw_worst(dataset, result, worst)

@@ -17,6 +17,7 @@ from ..geometry.crops import zero_border
 from ..geometry.landmarks import MIRROR
 from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray
 from ..regression.base import ParamsRegressor
+from .breakdown import Group, break_down
 from .metrics import (
     BIN_NAMES,
     AnswerFrame,
@@ -27,7 +28,7 @@ from .metrics import (
     official_photo_points,
     yaw_bins,
 )
-from .result import EvaluationResult
+from .result import EvaluationResult, MeasuredFaces
 
 _MAX_PARAMS_BYTES = 256 << 20
 
@@ -170,6 +171,8 @@ def _measure(
         raise SynergyNetError(f"{weights}: answers decode to no face; are they raw parameters?")
     truths = {"ori": dataset.points_ori, "re": dataset.points_re}
     cameras = cameras[dataset.euler_index]
+    angles = pose.euler_from_camera(cameras, "exact")
+    errors = nme(exact, dataset.points_ori)
     a, b, c = np.bincount(yaw_bins(dataset.yaw), minlength=len(BIN_NAMES)).tolist()
     return EvaluationResult(
         weights=weights,
@@ -183,6 +186,27 @@ def _measure(
         nme_official={k: binned_nme(nme(official, t), dataset.yaw) for k, t in truths.items()},
         nme_exact={k: binned_nme(nme(exact, t), dataset.yaw) for k, t in truths.items()},
         euler_official=euler_mae(pose.euler_from_camera(cameras, "official"), dataset.euler),
-        euler_exact=euler_mae(pose.euler_from_camera(cameras, "exact"), dataset.euler),
+        euler_exact=euler_mae(angles, dataset.euler),
+        groups=_groups(dataset, 100 * errors, np.abs(angles - dataset.euler)),
+        faces=MeasuredFaces(
+            100 * errors,
+            frames.photo1_to_crop1(exact, dataset.roi_unclipped),
+            frames.photo1_to_crop1(np.swapaxes(dataset.points_ori, 1, 2), dataset.roi_unclipped),
+        ),
         seconds=time.perf_counter() - start,
     )
+
+
+def _groups(dataset: Aflw2000, errors: FloatArray, angle_errors: FloatArray) -> tuple[Group, ...]:
+    truth = np.full((len(dataset), 3), np.nan)
+    truth[dataset.euler_index] = dataset.euler
+    by_face = np.full_like(truth, np.nan)
+    by_face[dataset.euler_index] = angle_errors
+    side = dataset.roi_unclipped[:, 2] - dataset.roi_unclipped[:, 0] + 1
+    values = {
+        "yaw": dataset.yaw,
+        "pitch": truth[:, 0],
+        "roll": truth[:, 2],
+        "face size": side / np.sqrt(2),
+    }
+    return break_down(values, errors, by_face)

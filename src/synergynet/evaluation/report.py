@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from ..datasets.aflw2000 import BENCHMARK_IMAGES
+from .breakdown import UNITS, Group
 from .metrics import EulerMae
 from .result import EvaluationResult
 
 _FILE_WIDTH = 100
 
 
-def print_result(result: EvaluationResult, console: Console | None = None) -> None:
+def print_result(
+    result: EvaluationResult, console: Console | None = None, *, groups: bool = False
+) -> None:
     """Write the published lines, character by character, then tables under 80 wide.
 
     Args:
         console: where to; standard output by default. One that is not a terminal is taken
             to be 100 columns wide, so that nothing is folded in files and pipes.
+        groups: also print the accuracy by pose and size.
     """
     out = console or Console()
     if not out.is_terminal:
@@ -26,7 +32,8 @@ def print_result(result: EvaluationResult, console: Console | None = None) -> No
     for line in result.published_lines():
         out.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
     out.print()
-    for table in (nme_table(result), euler_table(result)):
+    extra = [group_table(result.groups)] if groups else []
+    for table in (nme_table(result), euler_table(result), *extra):
         out.print(table, highlight=False)
         out.print()
     for line in _facts(result):
@@ -61,6 +68,19 @@ def euler_table(result: EvaluationResult) -> Table:
 
     row("official", result.euler_official)
     row("exact", result.euler_exact)
+    return table
+
+
+def group_table(groups: tuple[Group, ...]) -> Table:
+    """Accuracy by pose and size, 'ori' truth, exact frame and decode."""
+    table = _table("Where the errors are (exact frame, 'ori')")
+    table.add_column("by")
+    for name in ("from", "to", "images", "NME %", "median", "MAE degrees"):
+        table.add_column(name, justify="right")
+    for g in groups:
+        mae = "" if math.isnan(g.mae) else f"{g.mae:.2f}"
+        row = (f"{g.low:g}", f"{g.high:g}", str(g.images), f"{g.nme:.2f}", f"{g.median:.2f}", mae)
+        table.add_row(f"{g.name}, {UNITS[g.name]}", *row)
     return table
 
 

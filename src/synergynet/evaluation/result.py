@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..files import whole_file
+from ..geometry.params import FloatArray
+from .breakdown import Group
 from .metrics import BIN_NAMES, AnswerFrame, BinnedNme, EulerMae
 
 _DIGITS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredFaces:
+    """The faces one by one, in the benchmark's order.
+
+    Attributes:
+        nme: (N,) percent, 'ori' truth in the exact frame.
+        landmarks, truth: (N, 68, 3) crop1 frame.
+    """
+
+    nme: FloatArray
+    landmarks: FloatArray
+    truth: FloatArray
+
+    def worst(self, count: int) -> NDArray[np.intp]:
+        """Indices of the ``count`` faces with the largest error, worst first."""
+        return np.argsort(-self.nme, kind="stable")[:count]
 
 
 @dataclass(frozen=True)
@@ -28,6 +52,8 @@ class EvaluationResult:
         seconds: wall time, reading included.
         nme_official, nme_exact: {'ori', 're'} by the published and the exact arithmetic.
         euler_official, euler_exact: MAE by the published and the exact decode.
+        groups: accuracy by pose and size.
+        faces: the faces one by one; not part of the JSON.
     """
 
     weights: str
@@ -43,6 +69,8 @@ class EvaluationResult:
     nme_exact: Mapping[str, BinnedNme]
     euler_official: EulerMae
     euler_exact: EulerMae
+    groups: tuple[Group, ...] = ()
+    faces: MeasuredFaces | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries and numbers: NME in percent, angles in degrees."""
@@ -66,6 +94,7 @@ class EvaluationResult:
                 "official": _angles(self.euler_official),
                 "exact": _angles(self.euler_exact),
             },
+            "groups": [_group(g) for g in self.groups],
         }
 
     def write_json(self, path: str | Path) -> None:
@@ -107,3 +136,15 @@ def _bins(table: Mapping[str, BinnedNme], what: str) -> dict[str, dict[str, floa
 
 def _angles(value: EulerMae) -> dict[str, float]:
     return {name: round(getattr(value, name), _DIGITS) for name in ("yaw", "pitch", "roll", "mean")}
+
+
+def _group(group: Group) -> dict[str, Any]:
+    mae = None if math.isnan(group.mae) else round(group.mae, _DIGITS)
+    return {
+        "by": group.name,
+        "range": [group.low, group.high],
+        "images": group.images,
+        "nme_percent": round(group.nme, _DIGITS),
+        "nme_percent_median": round(group.median, _DIGITS),
+        "euler_mae_degrees": mae,
+    }

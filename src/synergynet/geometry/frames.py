@@ -134,6 +134,18 @@ def crop1_to_photo1(points: ArrayLike, roi: ArrayLike) -> FloatArray:
     return out
 
 
+def photo1_to_crop1(points: ArrayLike, roi: ArrayLike) -> FloatArray:
+    """Inverse of :func:`crop1_to_photo1`."""
+    out = np.array(points, dtype=np.float64)
+    boxes = np.asarray(roi, dtype=np.float64)
+    scale = INPUT_SIZE / (boxes[:, 2:] - boxes[:, :2] + 1)
+    out[..., 0] = (out[..., 0] + 0.5 - boxes[:, None, 0]) * scale[:, None, 0] + 0.5
+    out[..., 1] = (out[..., 1] + 0.5 - boxes[:, None, 1]) * scale[:, None, 1] + 0.5
+    if out.shape[-1] == 3:
+        out[..., 2] *= scale.mean(axis=1)[:, None]
+    return out
+
+
 def photo1_to_image(points: ArrayLike) -> FloatArray:
     """1-based photo pixels (MATLAB, AFLW2000-3D labels) -> the 0-based image frame."""
     out = np.array(points, dtype=np.float64)

@@ -1,0 +1,54 @@
+"""A picture of the faces that a network gets most wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets.aflw2000 import Aflw2000
+from ..errors import SynergyNetError
+from ..files import write_whole
+from ..geometry.params import INPUT_SIZE, FloatArray
+from .result import EvaluationResult
+
+COUNT = 40
+COLUMNS = 8
+_ZOOM = 2
+_TRUTH, _FOUND = (60, 60, 255), (80, 255, 80)  # BGR
+
+
+def draw_worst(dataset: Aflw2000, result: EvaluationResult, path: Path, count: int = COUNT) -> None:
+    """Write a sheet of the worst faces: truth red, answer green, NME in percent above.
+
+    Raises:
+        SynergyNetError: the file cannot be written.
+    """
+    assert result.faces is not None
+    chosen = result.faces.worst(count)
+    crops = dict(zip(range(len(dataset)), np.concatenate(list(dataset.crops(256))), strict=True))
+    tiles = [
+        _tile(crops[i], result.faces.truth[i], result.faces.landmarks[i], result.faces.nme[i])
+        for i in chosen.tolist()
+    ]
+    while len(tiles) % COLUMNS:
+        tiles.append(np.zeros_like(tiles[0]))
+    rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
+    done, data = cv2.imencode(path.suffix.lower(), np.vstack(rows))
+    if not done:
+        raise SynergyNetError(f"{path}: OpenCV cannot write this kind of picture")
+    write_whole(path, data.tobytes())
+
+
+def _tile(
+    crop: NDArray[np.uint8], truth: FloatArray, found: FloatArray, nme: float
+) -> NDArray[np.uint8]:
+    size = INPUT_SIZE * _ZOOM
+    out = np.asarray(cv2.resize(crop, (size, size), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    for points, color in ((truth, _TRUTH), (found, _FOUND)):
+        for x, y in (points[:, :2] - 0.5) * _ZOOM - 0.5:  # 1-based pixels to those of the tile
+            cv2.circle(out, (round(x), round(y)), 2, color, -1, cv2.LINE_AA)
+    cv2.putText(out, f"{nme:.1f}", (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255,) * 3, 1)
+    return out
