@@ -71,9 +71,11 @@ def euler_table(result: EvaluationResult) -> Table:
     return table
 
 
-def group_table(groups: tuple[Group, ...]) -> Table:
-    """Accuracy by pose and size, 'ori' truth, exact frame and decode."""
-    table = _table("Where the errors are (exact frame, 'ori')")
+def group_table(
+    groups: tuple[Group, ...], title: str = "Where the errors are (exact frame, 'ori')"
+) -> Table:
+    """Accuracy by pose and size."""
+    table = _table(title)
     table.add_column("by")
     for name in ("from", "to", "images", "NME %", "median", "MAE degrees"):
         table.add_column(name, justify="right")

@@ -26,13 +26,24 @@ def draw_worst(dataset: Aflw2000, result: EvaluationResult, path: Path, count: i
     Raises:
         SynergyNetError: the file cannot be written.
     """
-    assert result.faces is not None
-    chosen = result.faces.worst(count)
-    crops = dict(zip(range(len(dataset)), np.concatenate(list(dataset.crops(256))), strict=True))
-    tiles = [
-        _tile(crops[i], result.faces.truth[i], result.faces.landmarks[i], result.faces.nme[i])
-        for i in chosen.tolist()
-    ]
+    faces = result.faces
+    assert faces is not None
+    chosen = faces.worst(count)
+    crops = np.concatenate(list(dataset.crops(256)))[chosen]
+    draw_sheet(path, crops, faces.truth[chosen], faces.landmarks[chosen], faces.nme[chosen])
+
+
+def draw_sheet(
+    path: Path, crops: NDArray[np.uint8], truth: FloatArray, found: FloatArray, nme: FloatArray
+) -> None:
+    """Write crops (N, 120, 120, 3) in rows of eight, with truth red and answer green.
+
+    Args:
+        path: ends in .png or .jpg.
+        truth, found: (N, 68, 2+) crop1 frame.
+        nme: (N,) percent, written above.
+    """
+    tiles = [_tile(*face) for face in zip(crops, truth, found, nme.tolist(), strict=True)]
     while len(tiles) % COLUMNS:
         tiles.append(np.zeros_like(tiles[0]))
     rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
