@@ -57,10 +57,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """300W-LP's layout: collections, their mirror images, and two folders without photos."""
     root = tmp_path_factory.mktemp("300W_LP")
     for i in range(N):
-        write_photo(root / ("AFW" if i % 2 else "AFW_Flip"), f"AFW_{i // 2:02d}_0", i)
+        write_photo(root / ("AFW" if i % 2 else "AFW_Flip"), f"AFW_{i // 2 + 40:02d}_0", i)
     for name in ("landmarks/AFW", "Code"):
         (root / name).mkdir(parents=True)
-        (root / name / "AFW_00_0_pts.mat").write_bytes(b"other labels")
+        (root / name / "AFW_40_0_pts.mat").write_bytes(b"other labels")
     return root
 
 
@@ -225,7 +225,7 @@ def test_open_head_labels_are_trained_on_as_they_are(
     """And evaluation data is refused."""
     pytest.importorskip("torch", reason="training needs torch")
     from synergynet.training.config import TrainConfig
-    from synergynet.training.loop import load_training_data
+    from synergynet.training.data import load_training_data
 
     basel, target = load_official(official), load_open_head()
     with pytest.MonkeyPatch.context() as patch:  # random shapes are no faces
@@ -237,7 +237,9 @@ def test_open_head_labels_are_trained_on_as_they_are(
         "params": tmp_path / "out" / "param_all_norm.pkl",
         "face_model": "open-head",
     }
-    config = TrainConfig.model_validate({"data": data, "losses": {"loss_landmarks": 1.0}})
+    config = TrainConfig.model_validate(
+        {"data": data, "losses": {"loss_landmarks": 1.0}, "steps": 1}
+    )
     train, held_back = load_training_data(config, target)
     assert len(train) + len(held_back) == N
     whitening = crop_list.find_whitening(data["params"], None)

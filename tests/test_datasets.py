@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from synergynet.datasets import augmentation as aug
 from synergynet.datasets import crop_list
-from synergynet.datasets.splits import name_hash, validation_mask
+from synergynet.datasets.crop_store import LazyCrops, crop_files, join_crops
+from synergynet.datasets.splits import name_hash, photo_of, validation_mask
 from synergynet.errors import SynergyNetError
 from synergynet.geometry import crops, params, pose
 from synergynet.geometry.params import Whitening
@@ -63,6 +65,90 @@ def test_split_is_fixed_by_the_name_alone() -> None:
     assert (validation_mask(names[::-1])[::-1] == mask).all()
     # First 8 bytes of SHA-256("a"): ca978112ca1bbdca.
     assert name_hash(["a"])[0] == int("ca978112ca1bbdca", 16) / 2**64
+
+
+PHOTOS_300W_LP = {
+    "AFW_134212": (
+        "AFW/AFW_134212_1_0.jpg",
+        "AFW/AFW_134212_2_7.jpg",
+        "AFW_Flip/AFW_134212_1_0.jpg",
+        "AFW_AFW_134212_1_0_10.jpg",
+        "AFWFlip_AFW_134212_1_0_3.jpg",
+    ),
+    "AFW_1342120": ("AFW/AFW_1342120_1_0.jpg",),
+    "HELEN_3036412907": (
+        "HELEN_HELEN_3036412907_2_0_1.jpg",
+        "HELENFlip_HELEN_3036412907_2_6_5.jpg",
+        "HELEN_Flip_HELEN_3036412907_1_0.jpg",
+        "300W_LP/HELEN_Flip/HELEN_3036412907_2_16.jpg",
+    ),
+    "LFPW_image_test_0001": (
+        "LFPW/LFPW_image_test_0001_3.jpg",
+        "LFPW_LFPW_image_test_0001_0_1.jpg",
+    ),
+    "LFPW_image_train_0001": ("LFPW_Flip/LFPW_image_train_0001_3.jpg",),
+    "IBUG_image_003": ("IBUG_image_003_1_0.jpg", "IBUGFlip_IBUG_image_003_1_2_4.jpg"),
+    "IBUG_image_014": ("IBUG/IBUG_image_014_01_2.jpg",),
+}
+
+
+def test_copies_of_one_photo_of_300w_lp_stay_together() -> None:
+    for photo, names in PHOTOS_300W_LP.items():
+        assert {photo_of(name) for name in names} == {photo}
+    for other in ("image04378.jpg", "MYAFW_134212_1_0.jpg", "AFW/photo_1.jpg", "AFLW_12.jpg"):
+        assert photo_of(other) == other
+    lists = [
+        [f"AFW/AFW_{i}_1_{k}.jpg", f"AFWFlip_AFW_{i}_1_{k}_2.jpg"]
+        for i in range(400)
+        for k in (0, 8)
+    ]
+    sides = validation_mask([name for pair in lists for name in pair]).reshape(400, 4)
+    assert (sides == sides[:, :1]).all() and 8 < sides[:, 0].sum() < 35
+
+
+def test_the_split_of_the_shipped_recipe_is_what_it_was(shared_data) -> None:
+    names = crop_list.read_list(shared_data / "aflw_train" / "train.list")
+    with np.load(shared_data / "aflw_train" / "labels.npz") as labels:
+        trusted = labels["mirror_disagreement_px"] < 5
+    held_back = np.array(names)[validation_mask(names) & trusted]
+    assert len(held_back) == 886 and held_back[0] == "image04423.jpg"
+    digest = hashlib.sha256("\n".join(held_back).encode()).hexdigest()
+    assert digest == "34cc55bc0adb3b8f8f7912eda9aff223d9a3f8d7d65e3bde8df2b6a3ac2ac725"
+
+
+def test_lazy_crops_are_read_when_they_are_drawn_only() -> None:
+    read: list[int] = []
+
+    def grey(index: int) -> np.ndarray:
+        read.append(index)
+        return np.full((120, 120, 3), index, np.uint8)
+
+    lazy = LazyCrops(grey, np.arange(6))
+    odd = lazy[np.arange(6) % 2 == 1]
+    joined = join_crops([odd, np.full((2, 120, 120, 3), 99, np.uint8), lazy[4:]])
+    assert len(joined) == 7 and joined.shape == (7, 120, 120, 3) and not read
+    assert [int(joined[i][0, 0, 0]) for i in (6, 3, 0)] == [5, 99, 1]
+    assert read == [5, 1]
+    assert np.asarray(joined[np.array([2, -1])])[:, 0, 0, 0].tolist() == [5, 5]
+    with pytest.raises(IndexError):
+        lazy[6]
+
+
+def test_lazy_files_are_looked_up_at_once_and_read_later(tmp_path: Path) -> None:
+    for name in ("a/1.png", "b/1.png"):
+        (tmp_path / name).parent.mkdir()
+        cv2.imwrite(str(tmp_path / name), np.full((120, 120, 3), ord(name[0]), np.uint8))
+    lazy = crop_files(tmp_path, ["b/1.png", "a/1.png"])
+    assert lazy[0][0, 0, 0] == ord("b") and lazy.load()[1, 0, 0, 0] == ord("a")
+    for absent in ("a/2.png", "c/1.png"):
+        with pytest.raises(SynergyNetError, match=absent):
+            crop_files(tmp_path, ["a/1.png", absent])
+    (tmp_path / "a/1.png").write_bytes(bytes(2 << 20))
+    with pytest.raises(SynergyNetError, match=r"a/1.png: larger than 1 MiB"):
+        lazy[1]
+    (tmp_path / "a/1.png").unlink()
+    with pytest.raises(SynergyNetError, match=r"a/1.png: missing"):
+        lazy[1]
 
 
 def test_relabel_to_the_same_shape_keeps_landmarks_and_rotation(tiny_model) -> None:

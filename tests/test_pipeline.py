@@ -22,6 +22,7 @@ from synergynet.geometry.pose import rotation_from_euler
 from synergynet.pipeline import FaceAnalyzer, read_image
 from synergynet.pipeline.arkit import unit_weights
 from synergynet.pipeline.face import crop_to_image, image_pose
+from synergynet.regression import Prediction
 
 SIZE = (300, 400)
 
@@ -136,7 +137,9 @@ def test_all_faces_run_in_one_batch_and_crops_follow_the_landmarks(
         decoded = tiny_model.decode_landmarks(run.regressor.raw.astype(np.float32))
         expected = crop_from_landmarks(crop_to_image(decoded, begin, frame)).rounded()
         assert face.crop == expected and face.crop.side < begin.side
-        np.testing.assert_allclose(face.landmarks, crop_to_image(decoded, expected, frame))
+        np.testing.assert_allclose(
+            face.landmarks, crop_to_image(decoded, expected, frame), rtol=1e-6
+        )
         np.testing.assert_allclose(
             tiny_model.at_landmarks(face.vertices), face.landmarks, atol=1e-3
         )
@@ -216,7 +219,11 @@ def test_weights_of_another_face_model_are_refused(tiny_model, tmp_path) -> None
 def test_to_dict_is_the_documented_structure(tiny_model, photo) -> None:
     (face,) = analyzer(tiny_model, (200, 150, 100))(photo)
     content = json.loads(json.dumps(face.to_dict(), allow_nan=False))
-    assert list(content) == ["box", "score", "landmarks", "pose", "coefficients", "arkit"]
+    assert list(content) == [
+        "box", "score", "confidence", "expected_nme_percent", "landmarks", "pose",
+        "coefficients", "arkit",
+    ]  # fmt: skip
+    assert content["confidence"] is None and content["expected_nme_percent"] is None
     assert list(content["pose"]) == ["yaw", "pitch", "roll", "rotation", "translation", "scale"]
     assert list(content["coefficients"]) == ["identity", "expression"]
     assert np.shape(content["landmarks"]) == (68, 3)
@@ -224,6 +231,22 @@ def test_to_dict_is_the_documented_structure(tiny_model, photo) -> None:
     assert [len(v) for v in content["coefficients"].values()] == [40, 10]
     np.testing.assert_allclose(content["landmarks"], face.landmarks, atol=6e-4)
     np.testing.assert_allclose(content["coefficients"]["identity"], face.identity, rtol=1e-6)
+
+
+def test_confidence_is_that_of_the_last_pass(tiny_model, photo) -> None:
+    run = analyzer(tiny_model, (100, 100, 100), (300, 200, 80))
+    told = iter([[20.0, 20.0], [2.0, 8.0]])
+
+    def assess(crops: np.ndarray, /) -> Prediction:
+        return Prediction(run.regressor.predict(crops), np.array(next(told), np.float32))
+
+    run.regressor.assess = assess
+    first, second = run(photo)
+    assert (first.expected_nme, second.expected_nme) == (2.0, 8.0)
+    assert first.confidence > 0.99 and second.confidence == pytest.approx(0.5)
+    content = first.to_dict()
+    assert content["expected_nme_percent"] == 2.0 and content["confidence"] > 0.99
+    assert len(run.regressor.seen) == 2  # one batch per pass
 
 
 def test_expression_units_are_recovered_within_their_bounds(tiny_model) -> None:

@@ -77,7 +77,11 @@ def test_infer_command_on_the_example(tmp_path: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
     content = json.loads((tmp_path / "astronaut.json").read_text())
     (face,) = content["faces"]
-    assert set(face) == {"box", "score", "landmarks", "pose", "coefficients", "arkit"}
+    assert set(face) == {
+        "box", "score", "confidence", "expected_nme_percent", "landmarks", "pose",
+        "coefficients", "arkit",
+    }  # fmt: skip
+    assert face["confidence"] > 0.9 and face["expected_nme_percent"] < 4
     assert np.shape(face["landmarks"]) == (68, 3)
     assert len(face["coefficients"]["identity"]) == 40 and len(face["arkit"]) == 52
     names = {p.name for p in tmp_path.iterdir()}

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import csv
-import pickle
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import yaml
-from conftest import random_params
+from training_recipe import write_recipe
 
 pytest.importorskip("torch", reason="training needs torch")
 
@@ -22,67 +20,15 @@ import safetensors.torch
 import torch
 
 from synergynet.errors import SynergyNetError
-from synergynet.face_model.npz import save_npz
 from synergynet.face_model.sources import resolve_face_model
 from synergynet.nets.checkpoints import load_checkpoint
 from synergynet.training.config import load_config
 from synergynet.training.loop import Trainer
 
-N = 60
-
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory, tiny_model) -> Path:
-    """A YAML recipe over crops that show a tiny model's landmarks as dots."""
-    root = tmp_path_factory.mktemp("train")
-    (root / "crops").mkdir()
-    model = root / "3dmm_data"
-    model.mkdir()
-    flat = {
-        "u_shp": tiny_model.mean.reshape(-1, 1),
-        "u_exp": np.zeros((600, 1), np.float32),
-        "w_shp_sim": tiny_model.identity_basis.reshape(40, -1).T,
-        "w_exp_sim": tiny_model.expression_basis.reshape(10, -1).T,
-        "keypoints_sim": (3 * tiny_model.landmark_vertices[:, :1] + np.arange(3)).reshape(-1),
-    }
-    for name, array in flat.items():
-        np.save(model / f"{name}.npy", array)
-    raw = random_params(N, 1, spread=0.3)
-    mean, std = raw.mean(axis=0).astype(np.float32), raw.std(axis=0).astype(np.float32)
-    (model / "param_whitening.pkl").write_bytes(
-        pickle.dumps({"param_mean": mean, "param_std": std})
-    )
-    (root / "labels.pkl").write_bytes(pickle.dumps(((raw - mean) / std).astype(np.float32)))
-    names = [f"{i:03d}.png" for i in range(N)]
-    for name, points in zip(names, tiny_model.decode_landmarks(raw), strict=True):
-        image = np.zeros((120, 120, 3), np.uint8)
-        for x, y in points[:, :2].round().astype(int):
-            cv2.circle(image, (int(x) - 1, int(y) - 1), 3, (255, 255, 255), -1)
-        cv2.imwrite(str(root / "crops" / name), image)
-    (root / "train.list").write_text("\n".join(names))
-    save_npz(tiny_model, root / "tiny.npz")
-    settings = {
-        "data": {
-            "crops": str(root / "crops"),
-            "list": str(root / "train.list"),
-            "params": str(root / "labels.pkl"),
-            "face_model": str(model),
-        },
-        "output": str(root / "run"),
-        "backbone": "mobilenet_v2",
-        "target_model": str(root / "tiny.npz"),
-        "steps": 6,
-        "batch_size": 4,
-        "losses": {"loss_LMK_f0": 0.05, "loss_LMK_pointNet": 0.05, "loss_pose": 0.5},
-        "schedule": {"warmup_steps": 2},
-        "threads": 1,
-        "validate_every": 3,
-        "save_every": 1,
-        "log_every": 2,
-    }
-    file = root / "recipe.yaml"
-    file.write_text(yaml.safe_dump(settings))
-    return file
+    return write_recipe(tmp_path_factory.mktemp("train"), tiny_model)
 
 
 def weights(run: Path, name: str = "last") -> dict[str, torch.Tensor]:
@@ -104,8 +50,13 @@ def test_a_run_writes_checkpoint_state_and_log(recipe: Path, tmp_path: Path) -> 
     assert {r["name"] for r in rows} >= {"loss_total", "loss_pose", "nme", "mae", "learning_rate"}
 
 
-def test_killed_and_resumed_run_ends_bit_for_bit_the_same(recipe: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "synergynet", "train", str(recipe), "steps=8"]
+@pytest.mark.parametrize(
+    "settings", [("backbone=mobilenet_v2",), ("accumulate=2", "optimizer.name=sgd")]
+)
+def test_killed_and_resumed_run_ends_bit_for_bit_the_same(
+    recipe: Path, tmp_path: Path, settings: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-m", "synergynet", "train", str(recipe), "steps=8", *settings]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run([*command, f"output={whole}"], check=True, capture_output=True)
     process = subprocess.Popen(
@@ -180,6 +131,8 @@ def test_other_settings_do_not_resume(recipe: Path, tmp_path: Path) -> None:
         ("batch_size=1", "batch_size"),
         ("steps=[", "not valid YAML"),
         ("optimizer.name=lion", "optimizer.name"),
+        ("epochs=3", "either steps or epochs"),
+        ("steps=null", "either steps or epochs"),
     ],
 )
 def test_bad_settings_are_named(recipe: Path, override: str, message: str) -> None:
@@ -187,10 +140,9 @@ def test_bad_settings_are_named(recipe: Path, override: str, message: str) -> No
         load_config(recipe, [override])
 
 
-def test_shipped_recipe_is_valid() -> None:
-    folder = Path(__file__).parents[1] / "configs" / "open_head"
-    files = sorted(folder.glob("*.yaml"))
-    assert files
+def test_shipped_recipes_are_valid() -> None:
+    files = sorted((Path(__file__).parents[1] / "configs").glob("*/*.yaml"))
+    assert len(files) >= 3
     for file in files:
         assert load_config(file).losses
 

@@ -136,6 +136,10 @@ def test_command_writes_a_list_that_training_reads(source: Path, tmp_path: Path)
     usable = json.loads((out / "turned.json").read_text())["usable"]
     assert held_back > 0 and usable == 40 - held_back
 
+    np.savez(tmp_path / "quality.npz", mirror_disagreement_px=np.r_[np.full(39, 9.0)])
+    bad = [*command, "-o", str(tmp_path / "b"), "--quality", str(tmp_path / "quality.npz")]
+    refused = subprocess.run(bad, capture_output=True, text=True)
+    assert refused.returncode == 1 and "another list" in refused.stderr
     again = subprocess.run(
         [*command, "-o", str(out), "--seed", "1"], capture_output=True, text=True
     )

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Turn the best checkpoint of a run into the weights that ship with the package.
 
-    python tools/ship_weights.py configs/open_head/efficientnet_lite0.yaml --root aflw2000_data
+    python tools/ship_weights.py configs/open_head/efficientnet_lite0.yaml \
+        --root aflw2000_data --backgrounds photos
 
-Exports it with float32 and with float16 weights, compares both on the validation crops, ships
-float16 where that costs less than 0.005 NME, and writes the figures into the metadata. The
-benchmark is measured last, for the metadata alone; nothing is chosen by it.
+Teaches it to tell its expected error (see calibrate_confidence.py), exports it with float32 and
+with float16 weights, compares both on the validation crops, ships float16 where that costs less
+than 0.005 NME, and writes the figures into the metadata. The benchmark is measured last, for
+the metadata alone; nothing is chosen by it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ import argparse
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from calibrate_confidence import teach
 
 from synergynet.datasets.aflw2000 import load_aflw2000
 from synergynet.evaluation import evaluate_regressor
@@ -35,18 +40,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("recipe", type=Path, help="YAML file of the run")
     parser.add_argument("settings", nargs="*", help="key=value, as for the run")
-    parser.add_argument("--root", type=Path, required=True, help="aflw2000_data")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="instead of the run's best, e.g. the one shipped before"
+    )
+    parser.add_argument(
+        "--root", type=Path, help="aflw2000_data; without it the figures in the metadata stay"
+    )
+    parser.add_argument(
+        "--backgrounds", type=Path, nargs="+", default=[], help="folders of photos without faces"
+    )
+    parser.add_argument("--figure", type=Path, help="write the reliability diagram to this PNG")
     args = parser.parse_args()
     config = load_config(args.recipe, args.settings)
     model, _ = resolve_face_model(config.target_model)
-    net, info = load_checkpoint(config.output / "best.safetensors", model)
-    held_back = validation_crops(load_training_data(config, model)[1], info.border)
+    net, info = load_checkpoint(args.checkpoint or config.output / "best.safetensors", model)
+    training, labelled = load_training_data(config, model)
+    info = teach(net, info, training, labelled, args.backgrounds, args.figure)
+    held_back = validation_crops(labelled, info.border)
+    crops = np.asarray(held_back.images)
     trials = {}
     with tempfile.TemporaryDirectory() as folder:
         for half in (False, True):
             trial = Path(folder) / f"half_{half}.onnx"
             difference = export_onnx(net, info, trial, half_weights=half)
-            found = measure(model, load_regressor(trial).predict(held_back.images), held_back)
+            found = measure(model, load_regressor(trial).predict(crops), held_back)
             trials[half] = found
             print(
                 f"{'float16' if half else 'float32'}: {trial.stat().st_size / 1e6:.1f} MB, "
@@ -54,18 +71,19 @@ def main() -> None:
                 f"{' / '.join(f'{v:.3f}' for v in found.nme_bins)}, MAE {found.mae:.4f} degrees"
             )
         half = trials[True].nme - trials[False].nme < HALF_MAY_COST
-        result = evaluate_regressor(
-            load_aflw2000(args.root), load_regressor(Path(folder) / f"half_{half}.onnx"), model
-        ).to_json()
-    figures = {
-        "validation_nme": trials[half].nme,
-        "validation_nme_balanced": trials[half].nme_balanced,
-        "validation_mae": trials[half].mae,
-        "aflw2000_nme_official": result["nme_percent"]["ori"]["mean"],
-        "aflw2000_nme_exact_frame": result["nme_percent_exact_frame"]["ori"]["mean"],
-        "aflw2000_mae_official": result["euler_mae_degrees"]["official"]["mean"],
-        "aflw2000_mae_exact": result["euler_mae_degrees"]["exact"]["mean"],
-    }
+        figures = {}
+        if args.root is not None:
+            regressor = load_regressor(Path(folder) / f"half_{half}.onnx")
+            result = evaluate_regressor(load_aflw2000(args.root), regressor, model).to_json()
+            figures = {
+                "validation_nme": trials[half].nme,
+                "validation_nme_balanced": trials[half].nme_balanced,
+                "validation_mae": trials[half].mae,
+                "aflw2000_nme_official": result["nme_percent"]["ori"]["mean"],
+                "aflw2000_nme_exact_frame": result["nme_percent_exact_frame"]["ori"]["mean"],
+                "aflw2000_mae_official": result["euler_mae_degrees"]["official"]["mean"],
+                "aflw2000_mae_exact": result["euler_mae_degrees"]["exact"]["mean"],
+            }
     info = replace(info, accuracy={**info.accuracy, **{k: round(v, 4) for k, v in figures.items()}})
     DEFAULT_WEIGHTS.parent.mkdir(exist_ok=True)
     export_onnx(net, info, DEFAULT_WEIGHTS, half_weights=half)

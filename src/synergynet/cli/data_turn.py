@@ -21,6 +21,10 @@ def turn(
     face_model: Annotated[
         str, typer.Option(help="Of the labels: 'open-head', a 3dmm_data folder, or an .npz.")
     ] = "open-head",
+    quality: Annotated[
+        Path | None,
+        typer.Option(help=".npz with mirror_disagreement_px: leave doubtful labels (5 px) alone."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes. Default: one per processor.")
@@ -44,10 +48,12 @@ def turn(
         read_list,
         read_params,
         refuse_evaluation_data,
+        trusted,
     )
     from ..datasets.list_folder import CROPS_NAME, LABELS_NAME, TRAIN_LIST
     from ..datasets.splits import validation_mask
     from ..datasets.turned import turn_list
+    from ..errors import SynergyNetError
     from ..face_model.sources import resolve_face_model
 
     model, whitening = resolve_face_model(face_model)
@@ -56,6 +62,11 @@ def turn(
     names = read_list(list_file)
     raw = read_params(labels, find_whitening(labels, whitening), len(names))
     used = ~validation_mask(names)
+    if quality is not None:
+        keep = trusted(quality)
+        if keep.shape != used.shape:
+            raise SynergyNetError(f"{quality}: made for another list than {list_file}")
+        used &= keep
     console = Console(highlight=False, markup=False, soft_wrap=True)
     columns = (TextColumn("crops"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:

@@ -15,6 +15,14 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value settings, e.g. steps=100 output=runs/a")
     ] = None,
+    pack_state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Train nothing: write the state to resume from in less than half its size, "
+            "to carry it elsewhere as last.safetensors.",
+        ),
+    ] = None,
 ) -> None:
     """Train a network; run the same command again to go on where it stopped."""
     try:
@@ -34,7 +42,18 @@ def train(
     from ..training.loop import Trainer
 
     settings = load_config(config, overrides)
-    console = Console()
+    if pack_state is not None:
+        from ..training.compact import pack_state as pack
+
+        pack(settings.output / "last.safetensors", pack_state)
+        return
+    trainer = Trainer(settings)
+    console = Console(quiet=not trainer.world.main)  # of several processes, one talks
+    if trainer.step:
+        console.print(f"going on from step {trainer.step} of {trainer.state_file}")
+    console.print(
+        f"{len(trainer.train_crops)} crops to train on, {len(trainer.valid_crops)} held back"
+    )
     with Progress(
         TextColumn("training"),
         BarColumn(),
@@ -43,7 +62,7 @@ def train(
         TextColumn("{task.fields[note]}"),
         console=console,
     ) as bar:
-        task = bar.add_task("train", total=settings.steps, note="")
+        task = bar.add_task("train", total=trainer.steps, completed=trainer.step, note="")
 
         def show(step: int, _total: int, numbers: dict[str, float]) -> None:
             if "valid_nme" in numbers:
@@ -53,16 +72,15 @@ def train(
                     f"MAE {numbers['valid_mae']:.3f} degrees"
                 )
                 return
-            note = f"loss {numbers['loss_total']:.4f}, {numbers['crops_per_second']:.0f} crops/s"
+            note = (
+                f"loss {numbers['loss_total']:.4f}, {numbers['crops_per_second']:.0f} crops/s, "
+                f"{100 * numbers['data_wait']:.0f} % waiting for crops"
+            )
             bar.update(task, completed=step, note=note)
 
-        trainer = Trainer(settings, show)
-        if trainer.step:
-            console.print(f"going on from step {trainer.step} of {trainer.state_file}")
-        console.print(
-            f"{len(trainer.train_crops)} crops to train on, {len(trainer.valid_crops)} held back"
-        )
+        trainer.progress = show
         result = trainer.run()
+    trainer.world.close()
     console.print(
         f"done: validation NME {result.nme:.3f} %, MAE {result.mae:.3f} degrees; "
         f"best weights in {settings.output / 'best.safetensors'}"

@@ -20,6 +20,8 @@ CROP_CENTER = (INPUT_SIZE + 1) / 2
 
 Image = NDArray[np.uint8]
 
+_GREY = np.array([0.114, 0.587, 0.299])  # weights of blue, green, red
+
 
 class AugmentationConfig(BaseModel):
     """How strongly training crops are varied. Probabilities in [0, 1], lengths in crop pixels."""
@@ -30,6 +32,9 @@ class AugmentationConfig(BaseModel):
     mirror: float = Field(0.5, ge=0, le=1)
     rotate: float = Field(0.5, ge=0, le=1, description="probability of an in-plane rotation")
     rotate_degrees: float = Field(18.0, ge=0, description="standard deviation")
+    any_angle: float = Field(
+        0.0, ge=0, le=1, description="probability of any in-plane angle instead, even upside down"
+    )
     scale: float = Field(0.05, ge=0, description="standard deviation of log scale")
     shift_pixels: float = Field(2.2, ge=0, description="standard deviation per axis")
     color: float = Field(0.3, ge=0, lt=1, description="range of brightness, contrast, saturation")
@@ -121,15 +126,15 @@ def move_label(
 
 def vary_pixels(image: Image, config: AugmentationConfig, rng: np.random.Generator) -> Image:
     """Colour, blur, resolution, noise and a random patch; same shape, uint8."""
-    out: NDArray[Any] = image.astype(np.float32)
+    matrix, offset = np.eye(3), 0.0  # brightness, contrast, saturation and grey are one affine map
     if config.color:
         brightness, contrast, saturation = 1 + config.color * rng.uniform(-1, 1, 3)
-        out *= brightness
-        out = (out - out.mean()) * contrast + out.mean()
-        grey = out @ np.array([0.114, 0.587, 0.299], dtype=np.float32)
-        out = grey[..., None] + (out - grey[..., None]) * saturation
+        mean = sum(cv2.mean(image)[:3]) / 3
+        matrix = brightness * contrast * (saturation * matrix + (1 - saturation) * _GREY)
+        offset = (1 - contrast) * brightness * mean
     if rng.random() < config.grey:
-        out[:] = out.mean(axis=2, keepdims=True)
+        matrix = np.full((3, 3), 1 / 3) @ matrix
+    out: NDArray[Any] = cv2.transform(image, np.column_stack([matrix, np.full(3, offset)]))
     if rng.random() < config.blur:
         out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.4, 1.6))
     if rng.random() < config.low_resolution:
@@ -137,15 +142,14 @@ def vary_pixels(image: Image, config: AugmentationConfig, rng: np.random.Generat
         out = cv2.resize(out, (small, small), interpolation=cv2.INTER_AREA)
         out = cv2.resize(out, (INPUT_SIZE, INPUT_SIZE), interpolation=cv2.INTER_LINEAR)
     if rng.random() < config.noise:
-        out += rng.normal(0, rng.uniform(2, 12), out.shape).astype(np.float32)
+        noise = rng.standard_normal(out.shape, dtype=np.float32) * np.float32(rng.uniform(2, 12))
+        out = cv2.add(out, noise, dtype=cv2.CV_8U)
     if rng.random() < config.erase:
         height, width = rng.integers(12, 56, 2)
         y, x = rng.integers(-8, INPUT_SIZE - 8, 2)
         patch = out[max(y, 0) : y + height, max(x, 0) : x + width]
-        patch[:] = (
-            rng.uniform(0, 255, 3) if rng.random() < 0.5 else rng.uniform(0, 255, patch.shape)
-        )
-    return np.clip(out, 0, 255).astype(np.uint8)
+        patch[:] = rng.integers(0, 256, 3 if rng.random() < 0.5 else patch.shape, dtype=np.uint8)
+    return np.asarray(out, dtype=np.uint8)
 
 
 def official_mask(image: Image, kind: int, *, repeated_mask_bug: bool) -> Image:
@@ -182,6 +186,8 @@ class Augmenter:
         """(120, 120, 3), (62,), (68, 3) -> the same, moved and varied together."""
         c = self.config
         degrees = rng.normal(0, c.rotate_degrees) if rng.random() < c.rotate else 0.0
+        if c.any_angle and rng.random() < c.any_angle:
+            degrees = rng.uniform(-180, 180)
         scale = float(np.exp(rng.normal(0, c.scale)))
         shift = rng.normal(0, c.shift_pixels, 2)
         if c.recrop:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +18,8 @@ from ..face_model.official import load_whitening
 from ..face_model.restricted_pickle import load_pickle
 from ..geometry import frames, params, pose
 from ..geometry.landmarks import MIRROR
-from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray, Whitening
+from ..geometry.params import N_PARAMS, FloatArray, Whitening
+from .crop_store import CropImages, crop_files
 
 WHITENING_NAME = "param_whitening.pkl"
 """Lies beside the labels, or in the 3dmm_data folder of their face model."""
@@ -27,17 +27,20 @@ WHITENING_NAME = "param_whitening.pkl"
 EVALUATION_ONLY_NAME = "EVALUATION-ONLY.txt"
 """Lies beside the list of a data set that must not be trained on."""
 
+MAX_DISAGREEMENT_PX = 5.0
+"""A labeller that differs from itself on the mirrored crop by more is not trusted."""
+
 _MAX_LABEL_BYTES = 2 << 30
 _FIT_CHUNK = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledCrops:
-    """Crops in memory with labels of one face model.
+    """Crops with labels of one face model.
 
     Attributes:
         names: (N,) file names, relative to the crop folder.
-        images: (N, 120, 120, 3) uint8 BGR.
+        images: (N, 120, 120, 3) uint8 BGR, an array or decoded when they are drawn.
         params: (N, 62) float32 raw parameters of the face model, pixel frame; the camera is a
             similarity, and z is centred: the 68 landmarks have mean z 0.
         landmarks: (N, 68, 3) float32, crop1 frame, z centred per face.
@@ -45,7 +48,7 @@ class LabelledCrops:
     """
 
     names: Sequence[str]
-    images: NDArray[np.uint8]
+    images: CropImages
     params: FloatArray
     landmarks: FloatArray
     weights: FloatArray | None = None
@@ -71,11 +74,16 @@ def read_list(path: Path) -> list[str]:
         raise SynergyNetError(f"{path}: not a readable list of file names ({error})") from error
     names = [name.strip() for name in names if name.strip()]
     for name in names:
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise SynergyNetError(f"{path}: '{name}' leads out of the crop folder")
+        check_name(name, path)
     if not names:
         raise SynergyNetError(f"{path}: the list is empty")
     return names
+
+
+def check_name(name: str, source: Path) -> None:
+    """Raise SynergyNetError if a crop's name leads out of the crop folder."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise SynergyNetError(f"{source}: '{name}' leads out of the crop folder")
 
 
 def read_params(path: Path, whitening: Whitening, count: int) -> FloatArray:
@@ -89,6 +97,20 @@ def read_params(path: Path, whitening: Whitening, count: int) -> FloatArray:
     if labels.dtype.kind not in "fiu" or not np.isfinite(labels[:, :N_PARAMS]).all():
         raise SynergyNetError(f"{path}: labels must be finite numbers")
     return whitening.dewhiten(labels[:, :N_PARAMS].astype(np.float64))
+
+
+def trusted(quality: Path, limit_px: float = MAX_DISAGREEMENT_PX) -> NDArray[np.bool_]:
+    """(N,) which labels of a list the labeller confirmed on the mirrored crop.
+
+    Args:
+        quality: ``.npz`` with ``mirror_disagreement_px`` (N,).
+        limit_px: below this it agrees with itself.
+    """
+    try:
+        with np.load(quality, allow_pickle=False) as labels:
+            return np.asarray(labels["mirror_disagreement_px"] < limit_px)
+    except Exception as error:  # zipfile and zlib raise many kinds on broken files
+        raise SynergyNetError(f"{quality}: no mirror_disagreement_px in it") from error
 
 
 def find_whitening(labels: Path, of_model: Whitening | None) -> Whitening:
@@ -123,17 +145,7 @@ def dump_pickle(value: Any) -> bytes:
 
 def read_crops(folder: Path, names: Sequence[str]) -> NDArray[np.uint8]:
     """Crops (N, 120, 120, 3) uint8 BGR."""
-    images = np.empty((len(names), INPUT_SIZE, INPUT_SIZE, 3), dtype=np.uint8)
-    for index, name in enumerate(names):
-        image = cv2.imread(str(folder / name), cv2.IMREAD_COLOR)
-        if image is None:
-            raise SynergyNetError(f"{folder / name}: missing or not an image")
-        if image.shape != images.shape[1:]:
-            raise SynergyNetError(
-                f"{folder / name}: {image.shape[1]}x{image.shape[0]}, expected 120x120"
-            )
-        images[index] = image
-    return images
+    return crop_files(folder, names).load()
 
 
 def relabel(target: FaceModel, source: FaceModel, raw: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from ..errors import SynergyNetError
 from ..geometry.params import INPUT_SIZE, Whitening
+from .error_head import ErrorHead
 from .model import FaceModel
 
 FORMAT_VERSION = 1
@@ -33,6 +34,8 @@ class WeightsInfo:
         input_size: side of the square input in pixels.
         accuracy: measured numbers by name, e.g. ``{"nme_aflw2000": 3.41}``.
         extra: anything else that JSON can hold.
+        error_head: reads the expected error of an answer off the pooled features; None for
+            weights that were never calibrated.
     """
 
     architecture: str
@@ -46,10 +49,11 @@ class WeightsInfo:
     input_size: int = INPUT_SIZE
     accuracy: Mapping[str, float] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
+    error_head: ErrorHead | None = None
 
     def to_metadata(self) -> dict[str, str]:
         """Every field as a JSON string; float32 whitening survives exactly."""
-        values = {
+        values: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "architecture": self.architecture,
             "face_model": self.face_model,
@@ -66,6 +70,8 @@ class WeightsInfo:
             "accuracy": dict(self.accuracy),
             "extra": dict(self.extra),
         }
+        if self.error_head is not None:
+            values["error_head"] = self.error_head.to_json()
         return {key: json.dumps(value) for key, value in values.items()}
 
     @classmethod
@@ -93,6 +99,12 @@ class WeightsInfo:
             fields["whitening"] = Whitening(whitening["mean"], whitening["std"])
         except (KeyError, TypeError, ValueError) as error:
             raise _bad(source, "whitening", str(error)) from error
+        if "error_head" in metadata:
+            content = _parse(metadata, "error_head", dict, source)
+            try:
+                fields["error_head"] = ErrorHead.from_json(content)
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                raise _bad(source, "error_head", str(error)) from error
         return cls(**fields)
 
     def check_face_model(self, model: FaceModel, source: str) -> None:

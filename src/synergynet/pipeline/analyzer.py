@@ -18,7 +18,7 @@ from ..face_model.sources import resolve_face_model
 from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox, crop_from_box_by_height, crop_from_landmarks
 from ..geometry.params import EXPRESSION, FloatArray
-from ..regression import ParamsRegressor, cut_crops, load_regressor
+from ..regression import ParamsRegressor, Prediction, assess, cut_crops, load_regressor
 from ..regression.cropping import largest_side
 from .arkit import unit_weights
 from .face import Face, crop_to_image, image_pose
@@ -136,15 +136,15 @@ class FaceAnalyzer:
         for turn in range(self.passes):
             clock = time.perf_counter()
             crops = cut_crops(bgr, boxes, border=self.regressor.info.border)
-            raw = self.regressor.predict(crops)
+            answer = assess(self.regressor, crops)
             regression += time.perf_counter() - clock
             clock = time.perf_counter()
-            landmarks = self._landmarks(raw, boxes)
+            landmarks = self._landmarks(answer.params, boxes)
             if turn + 1 < self.passes:
                 boxes = [_next_crop(p, b, bgr.shape) for p, b in zip(landmarks, boxes, strict=True)]
             decode += time.perf_counter() - clock
         clock = time.perf_counter()
-        faces = self._faces(detections, boxes, raw, landmarks)
+        faces = self._faces(detections, boxes, answer, landmarks)
         decode += time.perf_counter() - clock
         return Analysis(faces, Timings(detection, regression, decode))
 
@@ -163,9 +163,10 @@ class FaceAnalyzer:
         self,
         detections: list[Detection],
         boxes: list[CropBox],
-        raw: FloatArray,
+        answer: Prediction,
         landmarks: FloatArray,
     ) -> list[Face]:
+        raw, expected = answer.params, answer.expected_nme
         frame = self.regressor.info.frame
         outline = np.concatenate([landmarks.min(axis=1)[:, :2], landmarks.max(axis=1)[:, :2]], 1)
         scores = np.array([d.score for d in detections])
@@ -182,6 +183,7 @@ class FaceAnalyzer:
                 pose=image_pose(raw[i], boxes[i], frame, self.conventions),
                 arkit=dict(zip(self.face_model.unit_names, weights[i].tolist(), strict=True)),
                 face_model=self.face_model,
+                expected_nme=None if expected is None else float(expected[i]),
             )
             for i in different.tolist()
         ]

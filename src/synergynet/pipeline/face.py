@@ -17,6 +17,7 @@ from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox
 from ..geometry.params import EXPRESSION, INPUT_SIZE, SHAPE, FloatArray, split
 from ..geometry.pose import Pose, decompose_exact, decompose_official, euler_from_camera
+from ..regression.confidence import confidence
 
 _SIGNIFICANT = 7  # float32 holds no more digits
 
@@ -35,6 +36,8 @@ class Face:
         pose: rotation, scale, translation and angles; translation in the image frame.
         arkit: expression unit -> weight in [0, 1]; empty if the face model has no units.
         face_model: that the parameters drive.
+        expected_nme: how far off the network expects its landmarks to be: their mean distance
+            in percent of the face's size; None if the weights were not calibrated for it.
     """
 
     box: tuple[float, float, float, float]
@@ -46,6 +49,12 @@ class Face:
     pose: Pose = field(repr=False)
     arkit: Mapping[str, float] = field(repr=False)
     face_model: FaceModel = field(repr=False)
+    expected_nme: float | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """In [0, 1], from ``expected_nme``; below ``LOST_BELOW`` there is probably no face."""
+        return None if self.expected_nme is None else float(confidence(self.expected_nme))
 
     @property
     def identity(self) -> FloatArray:
@@ -73,6 +82,8 @@ class Face:
         return {
             "box": _rounded(self.box, 2),
             "score": round(float(self.score), 4),
+            "confidence": _optional(self.confidence, 4),
+            "expected_nme_percent": _optional(self.expected_nme, 3),
             "landmarks": _rounded(self.landmarks, 3),
             "pose": {
                 "yaw": _rounded(pose.yaw, 3),
@@ -122,6 +133,10 @@ def image_pose(params: FloatArray, crop: CropBox, frame: Frame, conventions: Con
 def _rounded(values: ArrayLike, digits: int) -> Any:
     # + 0.0 turns -0.0 into 0.0.
     return (np.round(np.asarray(values, dtype=np.float64), digits) + 0.0).tolist()
+
+
+def _optional(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(float(value), digits)
 
 
 def _significant(value: float) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,19 @@ from ..geometry.params import INPUT_MEAN, INPUT_SIZE, INPUT_STD, N_PARAMS, Float
 
 CHUNK = 128
 """Crops per network call: bounds the activations of a large batch at a few hundred MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Answers to N crops.
+
+    Attributes:
+        params: (N, 62) float32 raw parameters.
+        expected_nme: (N,) float32, percent; None if the weights cannot tell.
+    """
+
+    params: FloatArray
+    expected_nme: FloatArray | None
 
 
 class ParamsRegressor(Protocol):
@@ -38,6 +52,22 @@ class ParamsRegressor(Protocol):
         ...
 
 
+@runtime_checkable
+class AssessingRegressor(ParamsRegressor, Protocol):
+    """A regressor that can also say how far off it expects to be."""
+
+    def assess(self, crops: NDArray[np.uint8], /) -> Prediction:
+        """(N, 120, 120, 3) uint8 BGR -> parameters and expected errors, from the same pass."""
+        ...
+
+
+def assess(regressor: ParamsRegressor, crops: NDArray[np.uint8]) -> Prediction:
+    """Answers with expected errors, or without them from a regressor that has only ``predict``."""
+    if isinstance(regressor, AssessingRegressor):
+        return regressor.assess(crops)
+    return Prediction(regressor.predict(crops), None)
+
+
 def normalise(crops: NDArray[np.uint8], channel_order: ChannelOrder = "BGR") -> NDArray[np.float32]:
     """(N, 120, 120, 3) uint8 BGR -> (N, 3, 120, 120) float32, (x - 127.5) / 128.
 
@@ -52,12 +82,16 @@ def normalise(crops: NDArray[np.uint8], channel_order: ChannelOrder = "BGR") -> 
 
 
 def predict_in_chunks(
-    run: Callable[[NDArray[np.float32]], FloatArray], crops: NDArray[np.uint8], info: WeightsInfo
-) -> FloatArray:
-    """Normalise, ``run`` (n, 3, 120, 120) -> whitened (n, 62), and dewhiten, chunk by chunk.
+    run: Callable[[NDArray[np.float32]], Sequence[FloatArray]],
+    crops: NDArray[np.uint8],
+    info: WeightsInfo,
+    *,
+    assessed: bool,
+) -> Prediction:
+    """Normalise, ``run`` and dewhiten, chunk by chunk.
 
-    Returns:
-        (N, 62) float32 raw parameters.
+    Args:
+        run: (n, 3, 120, 120) -> whitened (n, 62) and, if ``assessed``, expected NME (n,).
 
     Raises:
         ValueError: ``crops`` is not (N, 120, 120, 3) uint8.
@@ -66,18 +100,26 @@ def predict_in_chunks(
     if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (INPUT_SIZE, INPUT_SIZE, 3):
         raise ValueError(f"crops are {crops.dtype} {crops.shape}, expected uint8 (N, 120, 120, 3)")
     out = np.empty((len(crops), N_PARAMS), dtype=np.float32)
+    expected = np.empty(len(crops), dtype=np.float32) if assessed else None
     for start in range(0, len(crops), CHUNK):
         chunk = slice(start, start + CHUNK)
-        whitened = np.asarray(run(normalise(crops[chunk], info.channel_order)), dtype=np.float32)
-        if whitened.shape != out[chunk].shape:
-            raise SynergyNetError(
-                f"the network '{info.architecture}' answers with shape {whitened.shape}, "
-                f"expected {out[chunk].shape}; use weights written by synergynet train or export"
-            )
-        out[chunk] = info.whitening.dewhiten(whitened)
-    if not np.isfinite(out).all():
+        answers = run(normalise(crops[chunk], info.channel_order))
+        out[chunk] = info.whitening.dewhiten(_shaped(answers[0], out[chunk].shape, info))
+        if expected is not None:
+            expected[chunk] = _shaped(answers[1], expected[chunk].shape, info)
+    if not np.isfinite(out).all() or (expected is not None and not np.isfinite(expected).all()):
         raise SynergyNetError(
             f"the network '{info.architecture}' answers with numbers that are not finite; "
             "its weights are damaged"
         )
-    return out
+    return Prediction(out, expected)
+
+
+def _shaped(answer: FloatArray, shape: tuple[int, ...], info: WeightsInfo) -> FloatArray:
+    array = np.asarray(answer, dtype=np.float32)
+    if array.shape != shape:
+        raise SynergyNetError(
+            f"the network '{info.architecture}' answers with shape {array.shape}, "
+            f"expected {shape}; use weights written by synergynet train or export"
+        )
+    return array

@@ -1,7 +1,8 @@
 """A network in an ONNX file, run by ONNX Runtime.
 
 The graph takes normalised crops (N, 3, 120, 120) float32 in the channel order of its metadata
-and gives whitened parameters (N, 62); weights may be stored as float16 behind Cast nodes.
+and gives whitened parameters (N, 62), and perhaps the expected NME in percent (N,) as an output
+of that name; weights may be stored as float16 behind Cast nodes.
 ``WeightsInfo`` is in the file's metadata. Normalising and dewhitening happen here, in NumPy.
 """
 
@@ -17,10 +18,12 @@ from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..face_model.weights_info import WeightsInfo
 from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray
-from .base import predict_in_chunks
+from .base import Prediction, predict_in_chunks
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ERRORS_ONLY = 3
+EXPECTED_NME = "expected_nme"
+"""Name of the optional output; files without it load, and have no expected errors."""
 
 
 class OnnxRegressor:
@@ -63,15 +66,22 @@ class OnnxRegressor:
                 f"{path}: its first output is not (N, {N_PARAMS}) parameters; "
                 "export the network with synergynet export"
             )
-        self._names = [outputs[0].name], inputs[0].name
+        self._input = inputs[0].name
+        self._outputs = [outputs[0].name]
+        if any(output.name == EXPECTED_NME for output in outputs[1:]):
+            self._outputs.append(EXPECTED_NME)
 
     def predict(self, crops: NDArray[np.uint8], /) -> FloatArray:
         """(N, 120, 120, 3) uint8 BGR -> (N, 62) float32 raw parameters."""
-        return predict_in_chunks(self._run, crops, self.info)
+        return self.assess(crops).params
 
-    def _run(self, planes: NDArray[np.float32]) -> FloatArray:
-        wanted, name = self._names
-        return np.asarray(self._session.run(wanted, {name: planes})[0])
+    def assess(self, crops: NDArray[np.uint8], /) -> Prediction:
+        """(N, 120, 120, 3) uint8 BGR -> parameters and, if the file has them, expected errors."""
+        return predict_in_chunks(self._run, crops, self.info, assessed=len(self._outputs) > 1)
+
+    def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
+        answers = self._session.run(self._outputs, {self._input: planes})
+        return [np.asarray(answer) for answer in answers]
 
 
 def _providers(device: str) -> list[str]:

@@ -16,8 +16,9 @@ from ..geometry.params import FloatArray
 from ..nets.backbones import build_backbone
 from ..nets.blocks import ThreeHeadBackbone
 from ..nets.checkpoints import check_state, read_checkpoint
+from ..nets.confidence import AssessedBackbone
 from ..nets.official_checkpoint import ARCHITECTURE, read_official
-from .base import predict_in_chunks
+from .base import Prediction, predict_in_chunks
 
 _BACKBONE = "I2P.backbone."
 
@@ -42,7 +43,10 @@ class TorchRegressor:
     ) -> None:
         try:
             self._device = torch.device(device)
-            self._backbone = backbone.eval().to(self._device)
+            network = (
+                backbone if info.error_head is None else AssessedBackbone(backbone, info.error_head)
+            )
+            self._network = network.eval().to(self._device)
         except (RuntimeError, AssertionError) as error:
             raise SynergyNetError(f"torch has no device '{device}' here; use cpu") from error
         self.info = info
@@ -50,12 +54,18 @@ class TorchRegressor:
 
     def predict(self, crops: NDArray[np.uint8], /) -> FloatArray:
         """(N, 120, 120, 3) uint8 BGR -> (N, 62) float32 raw parameters."""
-        return predict_in_chunks(self._run, crops, self.info)
+        return self.assess(crops).params
 
-    def _run(self, planes: NDArray[np.float32]) -> FloatArray:
+    def assess(self, crops: NDArray[np.uint8], /) -> Prediction:
+        """(N, 120, 120, 3) uint8 BGR -> parameters and, if calibrated, expected errors."""
+        assessed = self.info.error_head is not None
+        return predict_in_chunks(self._run, crops, self.info, assessed=assessed)
+
+    def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
+        # The second answer is the expected error, or the pooled features that nobody reads.
         with torch.inference_mode():
-            params, _ = self._backbone(torch.from_numpy(planes).to(self._device))
-        return params.cpu().numpy()
+            answers = self._network(torch.from_numpy(planes).to(self._device))
+        return [answer.cpu().numpy() for answer in answers]
 
 
 def load_safetensors(path: Path, *, device: str) -> TorchRegressor:

@@ -13,22 +13,65 @@ from pydantic import (
     FiniteFloat,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from ..datasets.augmentation import AugmentationConfig
+from ..datasets.crop_list import MAX_DISAGREEMENT_PX
 from ..errors import SynergyNetError
+from ..face_model.weights_info import Frame
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
-class DataConfig(BaseModel):
-    """The official list format: crops, names, whitened labels, and the model they belong to."""
+class CropSource(BaseModel):
+    """Labelled crops: a list in the official format, or shards of `synergynet data pack`."""
 
     model_config = _STRICT
 
-    crops: Path = Field(description="folder of 120x120 crops")
-    list: Path = Field(description="file names, one a line")
-    params: Path = Field(description="param_all_norm*.pkl, 62 or 102 wide")
+    crops: Path | None = Field(None, description="folder of 120x120 crops")
+    list: Path | None = Field(None, description="file names, one a line")
+    params: Path | None = Field(None, description="param_all_norm*.pkl, 62 or 102 wide")
+    face_model: Path = Field(
+        Path("open-head"), description="model of the labels: 3dmm_data folder, .npz or 'open-head'"
+    )
+    shards: tuple[Path, ...] = Field(
+        (), description="folder of shards, or several, in place of crops, list and params"
+    )
+
+    @field_validator("shards", mode="before")
+    @classmethod
+    def _one_folder(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | Path) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> CropSource:
+        given = [field is not None for field in (self.crops, self.list, self.params)]
+        if any(given) if self.shards else not all(given):
+            raise ValueError("give crops, list and params, or shards in place of all three")
+        return self
+
+    @property
+    def list_files(self) -> tuple[Path, Path, Path]:
+        """Crop folder, list and labels of a source that is not in shards."""
+        assert self.crops is not None and self.list is not None and self.params is not None
+        return self.crops, self.list, self.params
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return ", ".join(str(path) for path in self.shards or (self.list,))
+
+
+class ExtraData(CropSource):
+    """Another source to train on beside the main one; none of it is held back."""
+
+    share: float = Field(gt=0, lt=1, description="of every batch, on average")
+
+
+class DataConfig(CropSource):
+    """The main source, how it is drawn from, and what to mix in."""
+
     face_model: Path = Field(
         description="model of the labels: 3dmm_data folder, .npz or 'open-head'"
     )
@@ -36,8 +79,20 @@ class DataConfig(BaseModel):
         None,
         description="labels.npz with mirror_disagreement_px; crops above the limit are left out",
     )
-    max_disagreement_px: float = 5.0
+    max_disagreement_px: float = MAX_DISAGREEMENT_PX
+    yaw_balance: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="0 draws crops of the main list alike, 1 makes |yaw| uniform over 0 to 90",
+    )
+    extra: tuple[ExtraData, ...] = ()
     description: str = Field("unknown", description="what the model card says of the data")
+    in_memory: bool | Literal["auto"] = Field(
+        "auto",
+        exclude=True,  # no part of what a run is: its batches are the same
+        description="hold all crops decoded, 43 kB each; auto: up to 100,000 of them",
+    )
 
 
 class OptimizerConfig(BaseModel):
@@ -47,16 +102,20 @@ class OptimizerConfig(BaseModel):
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD (nesterov)")
-    clip_norm: float | None = Field(5.0, gt=0)
+    clip_norm: float | None = Field(5.0, gt=0, description="largest norm of all gradients")
 
 
 class ScheduleConfig(BaseModel):
     model_config = _STRICT
 
     name: Literal["cosine", "steps"] = "cosine"
-    warmup_steps: int = Field(300, ge=0, description="linear from 0")
+    warmup: Literal["linear", "constant"] = Field(
+        "linear", description="from 0, or all of it at factor x learning_rate (official)"
+    )
+    warmup_steps: int = Field(300, ge=0)
+    warmup_epochs: float | None = Field(None, ge=0, description="in place of warmup_steps")
     milestones: tuple[float, ...] = Field((0.6, 0.8), description="fractions of the run, for steps")
-    factor: float = Field(0.2, gt=0, le=1)
+    factor: float = Field(0.2, gt=0, le=1, description="of the learning rate at each milestone")
 
 
 class TrainConfig(BaseModel):
@@ -73,19 +132,42 @@ class TrainConfig(BaseModel):
     )
     target_model: str = Field("open-head", description="'open-head', a .npz or a 3dmm_data folder")
     conventions: Literal["exact", "official"] = "exact"
-    steps: int = Field(6000, gt=0)
-    batch_size: int = Field(64, ge=2, description="batch norm needs two")
+    frame: Frame = Field(
+        "pixel", description="of the labels; official lists are in the benchmark's 'protocol'"
+    )
+    steps: int | None = Field(None, gt=0, description="of the optimizer; this or epochs")
+    epochs: int | None = Field(None, gt=0, description="passes over the crops, less a last part")
+    batch_size: int = Field(
+        64, ge=2, description="crops per step, over all processes; batch norm needs two"
+    )
+    accumulate: int = Field(
+        1, gt=0, description="parts of a batch that are run one after another, to save memory"
+    )
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of the backbone's activations; fp16 on a GPU only"
+    )
+    freeze_batch_norm: bool = Field(
+        False, description="normalise by the running statistics and leave them as they are"
+    )
     losses: dict[str, FiniteFloat] = Field(description="loss name -> weight; see nets/losses.py")
     z_weight: float = Field(0.5, ge=0)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     ema_decay: float = Field(0.999, ge=0, lt=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     threads: int = Field(2, gt=0)
     validate_every: int = Field(500, gt=0)
     save_every: int = Field(250, gt=0)
     log_every: int = Field(20, gt=0)
+    tensorboard: bool = Field(False, description="write event files beside log.csv")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainConfig:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs (and null for the other)")
+        return self
 
     @field_validator("losses")
     @classmethod
@@ -148,4 +230,4 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise SynergyNetError(f"{source}: {key}: {first['msg']}") from error
+        raise SynergyNetError(f"{source}: {key + ': ' if key else ''}{first['msg']}") from error

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
-import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..datasets.crop_list import label_whitening
+from ..datasets.crop_list import LabelledCrops
 from ..errors import SynergyNetError
 from ..face_model.sources import resolve_face_model
-from ..files import write_whole
-from ..geometry.conventions import Conventions
-from ..geometry.params import Whitening
+from ..geometry.params import INPUT_MEAN, INPUT_STD, Whitening
 from ..nets.backbones import build_backbone
-from ..nets.checkpoints import describe, load_checkpoint, save_checkpoint
-from ..nets.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
+from ..nets.checkpoints import describe, save_checkpoint
 from ..nets.synergynet import SynergyNet
 from .config import TrainConfig
 from .data import load_training_data
+from .distributed import join_world
 from .feed import Batch, BatchMaker
+from .logs import PhaseClock, RunLog, check_tensorboard
+from .memory import keep_freed_memory
+from .network import MovingAverage, Objective, build_network, channels_last, train_mode
+from .precision import autocast_backbone, check_precision
+from .schedule import Schedule, build_optimizer
 from .state import load_state, save_state
-from .validation import Validation, measure, predict, to_input, validation_crops
+from .validation import Validation, measure, predict, validation_crops
 
 Progress = Callable[[int, int, dict[str, float]], None]
+
+# Settings that may change between a run and its continuation.
+_FREE = {
+    "output", "initial", "threads", "device", "validate_every", "save_every", "log_every",
+    "tensorboard",
+}  # fmt: skip
 
 
 class Trainer:
@@ -36,38 +45,63 @@ class Trainer:
 
     Files in ``config.output``: ``last.safetensors`` (to resume), ``best.safetensors`` (averaged
     weights with the best validation, the checkpoint to use) and ``log.csv``.
+
+    Under ``torchrun`` every process makes a Trainer and runs it; the main one writes the files.
+
+    Args:
+        config: the settings.
+        progress: called with (step, steps, numbers) for every line of the log.
+        crops: (training, validation) crops labelled for the target model, in place of the files
+            that ``config.data`` names.
     """
 
-    def __init__(self, config: TrainConfig, progress: Progress | None = None) -> None:
-        self.config = config
-        self._progress = progress
-        self.output = config.output
+    def __init__(
+        self,
+        config: TrainConfig,
+        progress: Progress | None = None,
+        crops: tuple[LabelledCrops, LabelledCrops] | None = None,
+    ) -> None:
+        self.config, self.output = config, config.output
+        self.progress = progress
+        if config.tensorboard:
+            check_tensorboard()
+        keep_freed_memory()
+        torch.set_num_threads(config.threads)
+        self.world = join_world(config.device)
+        self.device = self.world.device
+        check_precision(config.precision, self.device)
+        self._part = self._rows_at_once()
         try:
             self.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SynergyNetError(f"{self.output}: not a folder to write to ({error})") from error
-        torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.model, _ = resolve_face_model(config.target_model)
-        self.train_crops, self.valid_crops = load_training_data(config, self.model)
+        self.train_crops, self.valid_crops = crops or load_training_data(config, self.model)
         self._held_back = validation_crops(self.valid_crops, config.augmentation.border)
-        self.net = self._build()
+        self._schedule = Schedule(config, len(self.train_crops))
+        self.steps = self._schedule.steps
+        self.net = build_network(config, self.model, self.train_crops).to(self.device)
+        autocast_backbone(self.net.I2P, config.precision, self.device)
+        if self.world.size > 1 and self.device.type == "cuda":
+            self.net = nn.SyncBatchNorm.convert_sync_batchnorm(self.net)
         self.whitening = self.net.whitening
-        self.ema = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
-        self.optimizer = self._optimizer()
+        self._average = MovingAverage(self.net, config.ema_decay)
+        self.optimizer = build_optimizer(self.net, config.optimizer)
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.step, self.best = 0, math.inf
         if self.state_file.is_file():
-            self.step, self.best = load_state(
-                self.state_file,
-                model=self.net,
-                ema=self.ema,
-                optimizer=self.optimizer,
-                fingerprint=self.fingerprint,
+            self._resume()
+        if self.world.from_main(self.step) != self.step:
+            raise SynergyNetError(
+                f"{self.state_file}: not the same in all processes; "
+                "the machines of a run must share its output folder"
             )
-            # A run that began from another checkpoint goes on in that one's units.
-            net = self.net
-            self.whitening = Whitening(net.param_mean.numpy(), net.param_std.numpy())
-            self._forget_log_after(self.step)
+        self._log = None
+        if self.world.main:
+            self._log = RunLog(self.output, self.step, tensorboard=config.tensorboard)
+        objective = Objective(self.net, config)
+        self._objective = self.world.wrap(objective, unused=objective.leaves_parameters_unused)
 
     @property
     def state_file(self) -> Path:
@@ -76,61 +110,24 @@ class Trainer:
     @property
     def fingerprint(self) -> str:
         """Identifies what must not change between a run and its continuation."""
-        fixed = self.config.model_dump_json(
-            exclude={"output", "threads", "validate_every", "save_every", "log_every", "initial"}
-        )
+        # Defaults are left out, so that a new setting does not lock old runs out.
+        fixed = self.config.model_dump_json(exclude=_FREE, exclude_defaults=True)
         return hashlib.sha256((fixed + self.model.hash).encode()).hexdigest()
 
-    def _build(self) -> SynergyNet:
-        """A new network, one with ImageNet weights, or the one of ``config.initial``."""
-        config = self.config
-        official = config.conventions == "official"
-        conventions = Conventions.official() if official else Conventions.exact()
-        if config.initial is not None:
-            net, info = load_checkpoint(config.initial, self.model, conventions)
-            if info.architecture != config.backbone or info.frame != "pixel":
-                raise SynergyNetError(
-                    f"{config.initial}: a {info.architecture} of frame '{info.frame}', but the run "
-                    f"trains a {config.backbone} of frame 'pixel'"
-                )
-            if net.forwardDirection is None:
-                raise SynergyNetError(
-                    f"{config.initial}: holds no MAFA and regressor to train on with"
-                )
-            return _channels_last(net)
-        backbone = build_backbone(config.backbone)
-        if config.pretrained and isinstance(backbone, EfficientNetLite0):
-            load_imagenet_weights(backbone)
-        whitening = label_whitening(self.train_crops.params)
-        return _channels_last(SynergyNet(backbone, self.model, whitening, conventions))
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        c = self.config.optimizer
-        if c.name == "sgd":
-            return torch.optim.SGD(
-                self.net.parameters(),
-                lr=c.learning_rate,
-                momentum=c.momentum,
-                weight_decay=c.weight_decay,
-                nesterov=c.momentum > 0,
+    def _rows_at_once(self) -> int:
+        """How many crops go through the network of one process at a time."""
+        batch, parts = self.config.batch_size, self.world.size * self.config.accumulate
+        if batch % parts:
+            raise SynergyNetError(
+                f"batch_size {batch} does not divide into {self.world.size} process(es) x "
+                f"accumulate {self.config.accumulate} parts"
             )
-        matrices = [p for p in self.net.parameters() if p.ndim > 1]
-        vectors = [p for p in self.net.parameters() if p.ndim <= 1]
-        groups = [
-            {"params": matrices, "weight_decay": c.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=c.learning_rate)
-
-    def learning_rate(self, step: int) -> float:
-        c, s = self.config.schedule, self.config
-        base = s.optimizer.learning_rate
-        if step < c.warmup_steps:
-            return base * (step + 1) / c.warmup_steps
-        done = (step - c.warmup_steps) / max(1, s.steps - c.warmup_steps)
-        if c.name == "cosine":
-            return base * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-        return base * c.factor ** sum(step / s.steps >= m for m in c.milestones)
+        if batch == parts and not self.config.freeze_batch_norm:
+            raise SynergyNetError(
+                f"batch_size {batch} in {parts} parts leaves one crop in each; "
+                "batch norm needs two: lower accumulate"
+            )
+        return batch // parts
 
     def run(self) -> Validation:
         """Train to the end of the schedule; returns the last validation."""
@@ -142,97 +139,123 @@ class Trainer:
             config.augmentation,
             batch_size=config.batch_size,
             seed=config.seed,
+            rows=self.world.share(config.batch_size),
         )
-        self.net.train()
-        started, waited, first = time.perf_counter(), 0.0, self.step
+        train_mode(self.net, freeze_batch_norm=config.freeze_batch_norm)
+        clock = PhaseClock()
         result = None
-        stream = maker.stream(self.step, config.steps)
-        while self.step < config.steps:
-            tick = time.perf_counter()
-            batch = next(stream)
-            waited += time.perf_counter() - tick
-            losses = self._train_step(batch)
+        for batch in maker.stream(self.step, self.steps):
+            clock.lap("data")
+            losses = self._train_step(batch, clock)
             self.step += 1
-            done, end = self.step - first, self.step == config.steps
+            end = self.step == self.steps
             if self.step % config.log_every == 0 or end:
-                elapsed = time.perf_counter() - started
-                numbers = {k: float(v.detach()) for k, v in losses.items()}
-                numbers |= {
-                    "learning_rate": self.learning_rate(self.step - 1),
-                    "crops_per_second": done * config.batch_size / elapsed,
-                    "data_wait": waited / elapsed,
-                }
-                self._log("train", numbers)
-                if self._progress is not None:
-                    self._progress(self.step, config.steps, numbers)
-            if self.step % config.validate_every == 0 or end:
+                self._report_losses(losses, clock)
+            if self.world.main and (self.step % config.validate_every == 0 or end):
                 result = self._validate_and_keep()
-            if self.step % config.save_every == 0 or end:
+            if self.world.main and (self.step % config.save_every == 0 or end):
                 self._save_state()
-        return result or self.validate()
+            clock.skip()
+        if self._log is not None:
+            self._log.close()
+            result = result or self.validate()
+        last = self.world.from_main(result)
+        assert last is not None
+        return last
 
-    def _train_step(self, batch: Batch) -> dict[str, Tensor]:
-        images = to_input(batch.images)
+    def _train_step(self, batch: Batch, clock: PhaseClock) -> dict[str, Tensor]:
+        config = self.config
+        images, params, landmarks = self._to_device(batch)
+        clock.lap("input")
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(self.step)
-        losses = self.net.training_losses(
-            images,
-            torch.from_numpy(batch.params),
-            torch.from_numpy(batch.landmarks),
-            self.config.losses,
-            self.config.z_weight,
-        )
-        total = torch.stack(list(losses.values())).sum()
+            group["lr"] = self._schedule.learning_rate(self.step)
+        torch.manual_seed(self._seed_of_step())
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        if self.config.optimizer.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.config.optimizer.clip_norm)
-        if not torch.isfinite(total):
+        sums: dict[str, Tensor] = {}
+        for start in range(0, len(images), self._part):
+            rows = slice(start, start + self._part)
+            with self._communication(last=rows.stop == len(images)):
+                losses = self._objective(images[rows], params[rows], landmarks[rows])
+                total = torch.stack(list(losses.values())).sum() / config.accumulate
+                clock.lap("forward")
+                self._scaler.scale(total).backward()
+                clock.lap("backward")
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0) + value.detach() / config.accumulate
+        sums["loss_total"] = torch.stack(list(sums.values())).sum()
+        if not torch.isfinite(sums["loss_total"]):
             raise SynergyNetError(
                 f"step {self.step}: the loss is not finite; lower optimizer.learning_rate"
             )
-        self.optimizer.step()
-        self._average()
-        return {**losses, "loss_total": total}
+        clock.lap("backward")  # a GPU had to finish to tell
+        self._scaler.unscale_(self.optimizer)
+        if config.optimizer.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), config.optimizer.clip_norm)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        self._average.update(self.step)
+        clock.lap("update")
+        clock.end_step()
+        return sums
 
-    def _average(self) -> None:
-        """Exponential moving average, with a short memory at the start."""
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for key, value in self.net.state_dict().items():
-                if value.dtype.is_floating_point:
-                    self.ema[key].lerp_(value, 1 - decay)
-                else:
-                    self.ema[key].copy_(value)
+    def _to_device(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Images go over as bytes and are normalised where the network is."""
+        images, params, landmarks = (
+            torch.from_numpy(array).to(self.device, non_blocking=True)
+            for array in (batch.images, batch.params, batch.landmarks)
+        )
+        normalised = images.permute(0, 3, 1, 2).float().sub_(INPUT_MEAN).div_(INPUT_STD)
+        return normalised.contiguous(memory_format=torch.channels_last), params, landmarks
+
+    def _seed_of_step(self) -> int:
+        """For dropout: a continued run draws what an undisturbed one does, each process its own."""
+        sequence = np.random.SeedSequence([self.config.seed, 3, self.step, self.world.rank])
+        return int(sequence.generate_state(1, np.uint64)[0])
+
+    def _communication(self, *, last: bool) -> AbstractContextManager[None]:
+        """Processes exchange gradients once a step, after the last part of the batch."""
+        if last or not isinstance(self._objective, nn.parallel.DistributedDataParallel):
+            return nullcontext()
+        return self._objective.no_sync()
+
+    def _report_losses(self, losses: dict[str, Tensor], clock: PhaseClock) -> None:
+        means = self.world.mean(torch.stack(list(losses.values()))).tolist()
+        numbers = dict(zip(losses, means, strict=True))
+        numbers["learning_rate"] = self._schedule.learning_rate(self.step - 1)
+        self._report("train", numbers | clock.read(self.config.batch_size))
+
+    def _report(self, phase: str, numbers: dict[str, float]) -> None:
+        if self._log is not None:
+            self._log.write(self.step, phase, numbers)
+        if self.progress is not None and self.world.main:
+            prefix = "valid_" if phase == "validation" else ""
+            shown = {prefix + name: value for name, value in numbers.items()}
+            self.progress(self.step, self.steps, shown)
 
     def averaged(self) -> SynergyNet:
-        """The network with averaged weights, in eval mode."""
+        """The network with averaged weights, on the CPU, in eval mode."""
         with torch.random.fork_rng():  # building draws numbers; training must not notice
             backbone = build_backbone(self.config.backbone)
             net = SynergyNet(backbone, self.model, self.whitening, self.net.conventions)
-        net.load_state_dict(self.ema)
-        return _channels_last(net.eval())
+        net.load_state_dict(self._average.values)
+        return channels_last(net.eval())
 
     def validate(self) -> Validation:
         """Validation of the averaged weights."""
-        raw = predict(self.averaged(), self._held_back.images)
+        raw = predict(self.averaged(), np.asarray(self._held_back.images))
         return measure(self.model, raw, self._held_back)
 
     def _validate_and_keep(self) -> Validation:
         result = self.validate()
         numbers = {"nme": result.nme, "nme_balanced": result.nme_balanced, "mae": result.mae}
-        self._log("validation", numbers)
-        if self._progress is not None:
-            self._progress(
-                self.step, self.config.steps, {f"valid_{k}": v for k, v in numbers.items()}
-            )
+        self._report("validation", numbers)
         if result.nme_balanced < self.best:
             self.best = result.nme_balanced
             net = self.averaged()
             info = describe(
                 net,
                 training_data=self.config.data.description,
-                frame="pixel",
+                frame=self.config.frame,
                 border=self.config.augmentation.border,
                 accuracy={f"validation_{k}": round(v, 4) for k, v in numbers.items()},
                 extra={
@@ -248,32 +271,22 @@ class Trainer:
             self.state_file,
             step=self.step,
             model=self.net,
-            ema=self.ema,
+            ema=self._average.values,
             optimizer=self.optimizer,
+            scaler=self._scaler,
             fingerprint=self.fingerprint,
             best=self.best,
         )
 
-    def _forget_log_after(self, step: int) -> None:
-        """Drop lines of steps that the killed run took after its last save."""
-        path = self.output / "log.csv"
-        if path.is_file():
-            head, *rows = path.read_text(encoding="utf-8").splitlines()
-            kept = [row for row in rows if row.split(",", 1)[0].isdigit()]
-            kept = [row for row in kept if int(row.split(",", 1)[0]) <= step]
-            write_whole(path, ("\n".join([head, *kept]) + "\n").encode())
-
-    def _log(self, phase: str, numbers: dict[str, float]) -> None:
-        """Append to ``log.csv``: long format, one number a line, readable by anything."""
-        path = self.output / "log.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            if fresh:
-                writer.writerow(["step", "phase", "name", "value"])
-            writer.writerows([self.step, phase, k, f"{v:.6g}"] for k, v in numbers.items())
-
-
-def _channels_last(net: SynergyNet) -> SynergyNet:
-    """Convolutions on a CPU are fastest in this layout."""
-    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    def _resume(self) -> None:
+        self.step, self.best = load_state(
+            self.state_file,
+            model=self.net,
+            ema=self._average.values,
+            optimizer=self.optimizer,
+            scaler=self._scaler,
+            fingerprint=self.fingerprint,
+        )
+        # A run that began from another checkpoint goes on in that one's units.
+        mean, std = self.net.param_mean.cpu().numpy(), self.net.param_std.cpu().numpy()
+        self.whitening = Whitening(mean, std)

@@ -39,7 +39,7 @@ class Validation:
 
 def validation_crops(data: LabelledCrops, border: int) -> LabelledCrops:
     """Held-back crops cut by the landmark rule, without jitter: what the benchmark looks like."""
-    images = np.empty_like(data.images)
+    images = np.empty(data.images.shape, np.uint8)
     raw, points = np.empty_like(data.params), np.empty_like(data.landmarks)
     for index in range(len(data)):
         affine = recrop_affine(data.landmarks[index])
