@@ -157,8 +157,35 @@ def test_pictures_and_meshes_can_be_left_out(kit, portrait, tmp_path) -> None:
     assert names == ["portrait.json", "portrait_mesh.png", "portrait_pose.png"]
 
 
+def test_every_picture_and_mesh_can_be_asked_for(kit, portrait, tmp_path) -> None:
+    options = ["--draw", "all", "--mesh", "obj,ply", "--mesh", "glb", "--space", "camera"]
+    options += ["--focal", 600, "--texture-size", 64, "--view", "-30,5", "--opacity", 0.5]
+    done = infer(kit, tmp_path, portrait, *options)
+    assert done.returncode == 0 and done.stderr == ""
+    kinds = ("landmarks", "pose", "box", "mesh", "solid", "depth", "pncc", "normals")
+    names = {f"portrait_{kind}.png" for kind in kinds} | {"portrait.json"}
+    names |= {f"portrait_face0{end}" for end in (".obj", ".mtl", "_uv.png", ".ply", ".glb")}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert all(name in done.stdout for name in names)
+    content = json.loads((tmp_path / "portrait.json").read_text())
+    assert content["depth"]["focal"] == 600 and content["depth"]["zero_at"] == 32768
+    depth = cv2.imread(str(tmp_path / "portrait_depth.png"), cv2.IMREAD_UNCHANGED)
+    assert depth.shape == (300, 400) and depth.dtype == np.uint16 and depth.any()
+    assert cv2.imread(str(tmp_path / "portrait_face0_uv.png")).shape == (64, 64, 3)
+    # Another frame without a list of formats: OBJ in that frame.
+    done = infer(kit, tmp_path / "b", portrait, "--draw", "none", "--space", "head")
+    names = {f"portrait_face0{end}" for end in (".obj", ".mtl", "_uv.png")} | {"portrait.json"}
+    assert {path.name for path in (tmp_path / "b").iterdir()} == names
+    head = (tmp_path / "b" / "portrait_face0.obj").read_text().splitlines()[0]
+    assert "millimetres" in head
+
+
 def test_wrong_usage_is_exit_code_2(kit, tmp_path) -> None:
-    for args in (("infer",), ("infer", kit / "grey.jpg", "--draw", "hat"), ("nonsense",)):
+    wrong = (
+        ["--draw", "hat"], ["--mesh", "stl"], ["--space", "moon"], ["--view", "up"],
+        ["--opacity", 2], ["--focal", 0], ["--texture-size", 1],
+    )  # fmt: skip
+    for args in (("infer",), *(("infer", kit / "grey.jpg", *w) for w in wrong), ("nonsense",)):
         done = run(*args, cwd=tmp_path)
         assert done.returncode == 2 and "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []

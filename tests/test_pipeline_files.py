@@ -150,8 +150,9 @@ def test_json_keeps_the_name_of_the_photo_as_it_is(tmp_path, photo) -> None:
 
 
 def test_results_of_an_earlier_run_do_not_stay(tmp_path) -> None:
-    mine = ["a.json", "a_mesh.jpg", "a_pose.png", "a_face0.obj", "a_face12.obj"]
-    others = ["b.json", "a.jpg", "a_faces.obj", "a_face0.obj.bak", "aa_face0.obj"]
+    mine = ["a.json", "a_mesh.jpg", "a_pose.png", "a_face0.obj", "a_face12.obj", "a_depth.png"]
+    mine += ["a_face0.glb", "a_face1.mtl", "a_face3.ply", "a_face0_uv.png"]
+    others = ["b.json", "a.jpg", "a_faces.obj", "a_face0.obj.bak", "aa_face0.obj", "a_uv_0.png"]
     for name in mine + others:
         (tmp_path / name).write_text("old")
     writers.remove_results(tmp_path / "a")

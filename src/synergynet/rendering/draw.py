@@ -1,4 +1,4 @@
-"""Landmarks and pose axes over a photo; lines and dots scale with the face.
+"""Landmarks, pose axes and pose boxes over a photo; lines and dots scale with the face.
 
 Everything is drawn as a coverage mask, finer than the picture where the face is small, and
 then blended: a line may be thinner than a pixel, and positions are exact to 1/16 pixel.
@@ -21,6 +21,11 @@ DOT_COLOR: Color = (255, 255, 255)
 SHADOW_COLOR: Color = (20, 20, 20)
 AXIS_COLORS: tuple[Color, Color, Color] = ((40, 40, 235), (50, 205, 40), (240, 110, 30))
 """X red, Y green, Z blue, as BGR."""
+BOX_COLORS: tuple[Color, Color, Color] = ((60, 200, 255), (210, 170, 70), (170, 110, 40))
+"""The pose box's face in front, its sides and its back, as BGR."""
+
+BOX_MARGIN = 0.18
+"""Of the landmarks' extent, by which the pose box is larger on every side."""
 
 _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 _REACH = 30_000.0  # pixels; keeps wild coordinates and sizes inside OpenCV's integers
@@ -34,12 +39,15 @@ def face_size(landmarks: ArrayLike) -> float:
     return float(np.sqrt(np.prod(xy.max(axis=0) - xy.min(axis=0))))
 
 
-def draw_landmarks(image: NDArray[np.uint8], landmarks: ArrayLike) -> NDArray[np.uint8]:
+def draw_landmarks(
+    image: NDArray[np.uint8], landmarks: ArrayLike, *, opacity: float = 1.0
+) -> NDArray[np.uint8]:
     """The 68 landmarks as dots, joined by the classic lines.
 
     Args:
         image: (H, W, 3) uint8 BGR; not changed.
         landmarks: (68, 2 or 3) of one face or (N, 68, 2 or 3) of several, image frame.
+        opacity: of the drawing, 0 to 1.
 
     Returns:
         (H, W, 3) uint8 BGR.
@@ -49,14 +57,20 @@ def draw_landmarks(image: NDArray[np.uint8], landmarks: ArrayLike) -> NDArray[np
         width = max(face_size(points) * 0.0065, 0.5)
         radius = max(face_size(points) * 0.0095, 0.55)
         margin = 3 * radius + 2
-        _paint(out, points, margin, width, LINE_COLOR, 0.8, _lines(points, width))
-        _paint(out, points, margin, width, SHADOW_COLOR, 0.55, _dots(points, radius * 1.45))
-        _paint(out, points, margin, width, DOT_COLOR, 1.0, _dots(points, radius))
+        _paint(out, points, margin, width, LINE_COLOR, 0.8 * opacity, _lines(points, width))
+        _paint(
+            out, points, margin, width, SHADOW_COLOR, 0.55 * opacity, _dots(points, radius * 1.45)
+        )
+        _paint(out, points, margin, width, DOT_COLOR, opacity, _dots(points, radius))
     return out
 
 
 def draw_axes(
-    image: NDArray[np.uint8], landmarks: ArrayLike, rotation: ArrayLike
+    image: NDArray[np.uint8],
+    landmarks: ArrayLike,
+    rotation: ArrayLike,
+    *,
+    opacity: float = 1.0,
 ) -> NDArray[np.uint8]:
     """The head's axes from the nose tip: X (subject's left) red, Y (up) green, Z (ahead) blue.
 
@@ -66,6 +80,7 @@ def draw_axes(
         image: (H, W, 3) uint8 BGR; not changed.
         landmarks: (68, 2 or 3) of one face or (N, 68, 2 or 3) of several, image frame.
         rotation: (3, 3) or (N, 3, 3), model frame -> camera frame (y up, z toward the viewer).
+        opacity: of the drawing, 0 to 1.
 
     Returns:
         (H, W, 3) uint8 BGR.
@@ -82,9 +97,63 @@ def draw_axes(
         for axis in np.argsort(matrix[2], kind="stable"):  # the axis nearest to the viewer last
             line = np.stack([origin, ends[axis]])
             margin = 2 * width + 2
-            _paint(out, line, margin, width, SHADOW_COLOR, 0.45, _line(line, 1.5 * width))
-            _paint(out, line, margin, width, AXIS_COLORS[axis], 1.0, _line(line, width))
+            _paint(out, line, margin, width, SHADOW_COLOR, 0.45 * opacity, _line(line, 1.5 * width))
+            _paint(out, line, margin, width, AXIS_COLORS[axis], opacity, _line(line, width))
     return out
+
+
+def draw_box(
+    image: NDArray[np.uint8],
+    landmarks: ArrayLike,
+    rotation: ArrayLike,
+    *,
+    opacity: float = 1.0,
+) -> NDArray[np.uint8]:
+    """The pose as a wireframe cuboid about the face, as weak perspective shows it.
+
+    Its side before the face is yellow, the edges that recede light blue, its back dark blue.
+
+    Args:
+        image: (H, W, 3) uint8 BGR; not changed.
+        landmarks: (68, 3) of one face or (N, 68, 3) of several, image frame.
+        rotation: (3, 3) or (N, 3, 3), model frame -> camera frame (y up, z toward the viewer).
+        opacity: of the drawing, 0 to 1.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+    """
+    out = image.copy()
+    points = np.asarray(landmarks, dtype=np.float64).reshape(-1, 68, 3)
+    turns = np.asarray(rotation, dtype=np.float64).reshape(-1, 3, 3)
+    for face, matrix in zip(points, turns, strict=True):
+        if not (_drawable(face[:, :2]) and np.isfinite(face).all() and np.isfinite(matrix).all()):
+            continue
+        width = max(face_size(face) * 0.012, 0.7)
+        corners = pose_box(face, matrix)
+        edges = [(i, j) for i in range(8) for j in range(i) if bin(i ^ j).count("1") == 1]
+        # Bit 2 of a corner's number is set in front of the face. From far to near.
+        for i, j in sorted(edges, key=lambda e: float(corners[list(e), 2].mean())):
+            part = 0 if i & j & 4 else 2 if not (i | j) & 4 else 1
+            line = corners[[i, j], :2]
+            margin = 2 * width + 2
+            _paint(out, line, margin, width, SHADOW_COLOR, 0.4 * opacity, _line(line, 1.7 * width))
+            _paint(out, line, margin, width, BOX_COLORS[part], opacity, _line(line, width))
+    return out
+
+
+def pose_box(landmarks: ArrayLike, rotation: ArrayLike) -> FloatArray:
+    """Corners (8, 3), image frame, of the cuboid of the head's axes about (68, 3) landmarks.
+
+    Corner k lies at the subject's left, above, before the face where bits 0, 1, 2 of k are set.
+    """
+    upright = np.array([1.0, -1.0, 1.0])  # image frame <-> camera frame
+    turn = np.asarray(rotation, dtype=np.float64)
+    head = (np.asarray(landmarks, dtype=np.float64) * upright) @ turn  # in the head's axes
+    low, high = head.min(axis=0), head.max(axis=0)
+    margin = BOX_MARGIN * (high - low)
+    bits = (np.arange(8)[:, None] >> np.arange(3)) & 1
+    corners = np.where(bits, high + margin, low - margin)
+    return (corners @ turn.T) * upright
 
 
 def _faces(landmarks: ArrayLike) -> FloatArray:

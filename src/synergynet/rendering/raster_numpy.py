@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+Backend = Literal["numba", "numpy"]
 Buffers = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float64]]
 """Triangle (H, W), barycentric (H, W, 3) and depth (H, W), filled in place."""
 

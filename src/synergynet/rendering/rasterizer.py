@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry.params import FloatArray
-from .raster_numpy import Buffers, fill_numpy
+from .attributes import interpolate_at
+from .raster_numpy import Backend, Buffers, fill_numpy
 
-Backend = Literal["numba", "numpy"]
 Fill = Callable[[NDArray[np.float64], NDArray[np.int64], Buffers, bool], None]
 
 
@@ -44,9 +43,8 @@ class Raster:
 
     def interpolate(self, values: FloatArray, triangles: NDArray[np.integer]) -> FloatArray:
         """Per-vertex ``values`` (V, C) -> (K, C) at the K covered pixels, in mask order."""
-        covered = self.mask
-        corners = np.asarray(values)[triangles[self.triangle[covered]]]
-        return np.einsum("kc,kcd->kd", self.barycentric[covered], corners)
+        chosen = np.flatnonzero(self.triangle >= 0)
+        return interpolate_at(chosen, self.triangle, self.barycentric, values, triangles)
 
 
 def rasterize(

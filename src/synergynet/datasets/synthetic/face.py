@@ -13,7 +13,8 @@ from ...face_model.model import FaceModel
 from ...face_model.open_head import load_open_head
 from ...geometry import frames, params
 from ...geometry.params import INPUT_SIZE, FloatArray
-from ...rendering import Raster, rasterize
+from ...rendering import Raster, rasterize, vertex_normals
+from ...rendering.attributes import interpolate_at
 from ...rendering.rasterizer import Backend
 from .background import draw_background, draw_cloth
 from .eyes import color_eyes, draw_eyes
@@ -22,7 +23,6 @@ from .head import BODY, HEAD_CENTRE, HEAD_RADIUS, MOUTH, TEETH, HeadScene, head_
 from .label import Label, draw_label
 from .lens import photograph
 from .light import Ball, Light, cast_shadow, draw_light
-from .mesh import interpolate, normals_of
 from .noise import grain
 from .objects import draw_objects, join_solids
 from .skin import Looks, draw_looks, paint_skin
@@ -123,7 +123,7 @@ class _Picture:
         return rasterize(points, triangles, _SIDE, _SIDE, cull_backfaces=cull, backend=self.backend)
 
     def normals_of(self, points: FloatArray, triangles: NDArray[np.int64]) -> FloatArray:
-        return normals_of(points, triangles, self.backend)
+        return vertex_normals(points, triangles, backend=self.backend)
 
     def interpolate(
         self,
@@ -132,7 +132,11 @@ class _Picture:
         values: FloatArray,
         triangles: NDArray[np.int64],
     ) -> NDArray[np.float32]:
-        return interpolate(raster, chosen, values, triangles, self.backend)
+        table = np.asarray(values, dtype=np.float32)
+        seen = interpolate_at(
+            chosen, raster.triangle, raster.barycentric, table, triangles, backend=self.backend
+        )
+        return np.asarray(seen, dtype=np.float32)
 
     def depth(self) -> NDArray[np.float32]:
         """(120, 120) z of the face model in crop pixels, NaN elsewhere."""
