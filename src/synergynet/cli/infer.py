@@ -267,7 +267,8 @@ def _process(
             f"{name} {round(getattr(face.pose, name), 1) + 0.0:+.1f}"
             for name in ("yaw", "pitch", "roll")
         )
-        out.print(f"  face {number}: score {face.score:.2f}, {angles} degrees")
+        trust = "" if face.confidence is None else f", confidence {face.confidence:.2f}"
+        out.print(f"  face {number}: score {face.score:.2f}{trust}, {angles} degrees")
     out.print(f"  -> {base.parent}: {', '.join(names)}")
     if timings:
         reading, _, drawing, writing = (b - a for a, b in itertools.pairwise(marks))
