@@ -1,11 +1,15 @@
 # make demo    the main job on a real photo
 # make test    the tests
 # make lint    ruff and mypy
+# make test-mindspore    the tests of the MindSpore backend, in an environment of its own
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+MINDSPORE_PYTHON ?= python3.11
+MINDSPORE_VENV ?= .venv-mindspore
+MINDSPORE_BIN := $(MINDSPORE_VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-mindspore lint clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -25,10 +29,18 @@ demo: $(VENV)/.package
 test: $(VENV)/.develop
 	$(BIN)/python -m pytest
 
+$(MINDSPORE_VENV)/.package: pyproject.toml requirements-mindspore.txt
+	$(MINDSPORE_PYTHON) -m venv $(MINDSPORE_VENV)
+	$(MINDSPORE_BIN)/python -m pip install --quiet -r requirements-mindspore.txt -e .
+	@touch $@
+
+test-mindspore: $(MINDSPORE_VENV)/.package
+	$(MINDSPORE_BIN)/python -m pytest tests_mindspore
+
 lint: $(VENV)/.develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) demo_output build dist src/*.egg-info
+	rm -rf $(VENV) $(MINDSPORE_VENV) demo_output build dist src/*.egg-info

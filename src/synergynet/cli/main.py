@@ -17,6 +17,10 @@ COMMANDS = {
     "eval": ("synergynet.cli.eval:evaluate", "Measure a network on AFLW2000-3D."),
     "train": ("synergynet.cli.train:train", "Train a network, or go on with a training."),
     "export": ("synergynet.cli.export:export", "Write a checkpoint as ONNX."),
+    "convert": (
+        "synergynet.cli.convert:convert",
+        "Weights from one framework's file to another's.",
+    ),
     "data prepare": ("synergynet.cli.data:prepare", "300W-LP or AFLW2000-3D into a list of crops."),
     "data turn": ("synergynet.cli.data_turn:turn", "Real crops turned to larger poses."),
     "data synth": ("synergynet.cli.data_synth:synth", "Faces rendered with exact labels."),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,10 +26,6 @@ def train(
     ] = None,
 ) -> None:
     """Train a network; run the same command again to go on where it stopped."""
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise SynergyNetError('training needs PyTorch: pip install "synergynet[train]"') from error
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -39,16 +36,26 @@ def train(
     )
 
     from ..training.config import load_config
-    from ..training.loop import Trainer
 
     settings = load_config(config, overrides)
+    _check_backend(settings.backend)
     if pack_state is not None:
         from ..training.compact import pack_state as pack
 
         pack(settings.output / "last.safetensors", pack_state)
         return
-    trainer = Trainer(settings)
-    console = Console(quiet=not trainer.world.main)  # of several processes, one talks
+    trainer: Any
+    if settings.backend == "mindspore":
+        from ..training_mindspore.loop import Trainer as MindSporeTrainer
+
+        trainer = MindSporeTrainer(settings)
+        console, best = Console(), "best.ckpt"
+    else:
+        from ..training.loop import Trainer
+
+        trainer = Trainer(settings)
+        console = Console(quiet=not trainer.world.main)  # of several processes, one talks
+        best = "best.safetensors"
     if trainer.step:
         console.print(f"going on from step {trainer.step} of {trainer.state_file}")
     console.print(
@@ -80,8 +87,20 @@ def train(
 
         trainer.progress = show
         result = trainer.run()
-    trainer.world.close()
+    if settings.backend == "torch":
+        trainer.world.close()
     console.print(
         f"done: validation NME {result.nme:.3f} %, MAE {result.mae:.3f} degrees; "
-        f"best weights in {settings.output / 'best.safetensors'}"
+        f"best weights in {settings.output / best}"
     )
+
+
+def _check_backend(backend: str) -> None:
+    """Raise SynergyNetError if the framework that a recipe names is not installed."""
+    cures = {
+        "torch": 'training needs PyTorch: pip install "synergynet[train]"',
+        "mindspore": "backend: mindspore needs MindSpore, in an environment of its own "
+        "(docs/mindspore.md)",
+    }
+    if importlib.util.find_spec(backend) is None:
+        raise SynergyNetError(cures[backend])

@@ -23,7 +23,7 @@ def conv_bn_relu6(
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs, eps=eps, momentum=momentum),
-        nn.ReLU6(inplace=True),
+        nn.ReLU6(),
     )
 
 

@@ -14,24 +14,34 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from ..errors import SynergyNetError
 from ..geometry.conventions import Conventions
 from ..geometry.params import COEFFICIENTS, EXPRESSION, N_COEFFICIENTS, POSE, SHAPE
+from .loss_terms import (
+    LOSS_NAMES,
+    MAFA_TERMS,
+    OFFICIAL_WEIGHTS,
+    REGRESSOR_TERMS,
+    WING_EPSILON,
+    WING_OMEGA,
+    Z_WEIGHT,
+    check_losses,
+    needs,
+)
 
-WING_OMEGA = 10.0  # crop pixels
-WING_EPSILON = 2.0  # crop pixels
-
-OFFICIAL_WEIGHTS: Mapping[str, float] = {
-    "loss_LMK_f0": 0.05,  # coarse landmarks
-    "loss_LMK_pointNet": 0.05,  # landmarks refined by MAFA
-    "loss_Param_In": 0.02,  # image -> parameters
-    "loss_Param_S2": 0.02,  # refined landmarks -> parameters
-    "loss_Param_S1S2": 0.001,  # both parameter sets agree
-}
-MAFA_TERMS = frozenset({"loss_LMK_pointNet", "loss_Param_S2", "loss_Param_S1S2"})
-REGRESSOR_TERMS = frozenset({"loss_Param_S2", "loss_Param_S1S2"})
-Z_WEIGHT = 0.5  # of z against x and y in loss_landmarks
-
+__all__ = [
+    "LOSS_NAMES",
+    "MAFA_TERMS",
+    "OFFICIAL_WEIGHTS",
+    "REGRESSOR_TERMS",
+    "Z_WEIGHT",
+    "check_losses",
+    "coefficient_loss",
+    "needs",
+    "param_loss",
+    "regressed_coefficients",
+    "synergy_losses",
+    "wing_loss",
+]
 
 def wing_loss(
     landmarks: Tensor,
@@ -133,20 +143,3 @@ def synergy_losses(
     check_losses(weights)
     used = [name for name in terms if weights.get(name, 0.0) != 0.0]
     return {name: weights[name] * terms[name]() for name in used}
-
-
-LOSS_NAMES = (*OFFICIAL_WEIGHTS, "loss_pose", "loss_shape", "loss_expression", "loss_landmarks")
-
-
-def check_losses(weights: Mapping[str, float]) -> None:
-    """Raise SynergyNetError for a name that is not a loss."""
-    unknown = sorted(set(weights) - set(LOSS_NAMES))
-    if unknown:
-        raise SynergyNetError(
-            f"Unknown loss {unknown[0]!r}; the losses are: {', '.join(LOSS_NAMES)}."
-        )
-
-
-def needs(terms: frozenset[str], weights: Mapping[str, float]) -> bool:
-    """Whether any of ``terms`` has a weight other than 0."""
-    return any(weights.get(name, 0.0) != 0.0 for name in terms)

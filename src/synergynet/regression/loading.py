@@ -14,6 +14,7 @@ DEFAULT_WEIGHTS = Path(__file__).parent / "data" / "default.onnx"
 DEVICES = ("cpu", "cuda")
 
 _OFFICIAL_SUFFIXES = (".pth.tar", ".pth", ".tar")
+_TORCH_SUFFIXES = (".safetensors", *_OFFICIAL_SUFFIXES)
 
 
 def load_regressor(
@@ -23,12 +24,13 @@ def load_regressor(
 
     Args:
         weights: ``.onnx`` (run by ONNX Runtime), ``.safetensors`` or an official ``.pth.tar``
-            (run by torch, the extra ``train``); None for the shipped network.
+            (run by torch, the extra ``train``), ``.ckpt`` (run by MindSpore); None for the
+            shipped network.
         device: ``cpu`` or ``cuda``.
         threads: of one ONNX Runtime call; 0 lets it choose.
 
     Raises:
-        SynergyNetError: missing, damaged, foreign, or torch or the device is not there.
+        SynergyNetError: missing, damaged, foreign, or the framework or device is not there.
     """
     if device not in DEVICES:
         raise SynergyNetError(f"unknown device '{device}'; choose {' or '.join(DEVICES)}")
@@ -47,9 +49,18 @@ def load_regressor(
         from .onnx_session import OnnxRegressor
 
         return OnnxRegressor(path, device=device, threads=threads)
-    if not name.endswith((".safetensors", *_OFFICIAL_SUFFIXES)):
+    if name.endswith(".ckpt"):
+        if importlib.util.find_spec("mindspore") is None:
+            raise SynergyNetError(
+                f"{path}: running a .ckpt needs MindSpore, in an environment of its own "
+                "(docs/mindspore.md); synergynet convert makes a .safetensors of it here"
+            )
+        from . import mindspore_net
+
+        return mindspore_net.load_ckpt(path, device=device)
+    if not name.endswith(_TORCH_SUFFIXES):
         raise SynergyNetError(
-            f"{path}: unknown kind of weights; expected .onnx, .safetensors or .pth.tar"
+            f"{path}: unknown kind of weights; expected .onnx, .safetensors, .pth.tar or .ckpt"
         )
     if importlib.util.find_spec("torch") is None:
         raise SynergyNetError(

@@ -125,6 +125,10 @@ class TrainConfig(BaseModel):
 
     data: DataConfig
     output: Path = Path("runs/synergynet")
+    backend: Literal["torch", "mindspore"] = "torch"
+    graph: bool = Field(
+        False, description="MindSpore: compile a step as one graph; slow to start, fast to run"
+    )
     backbone: str = "efficientnet_lite0"
     pretrained: bool = Field(True, description="start from ImageNet weights where there are any")
     initial: Path | None = Field(
@@ -172,7 +176,7 @@ class TrainConfig(BaseModel):
     @field_validator("losses")
     @classmethod
     def _known_losses(cls, weights: dict[str, float]) -> dict[str, float]:
-        from ..nets.losses import check_losses
+        from ..nets.loss_terms import check_losses
 
         if not any(weights.values()):
             raise ValueError("give at least one loss a weight other than 0")
@@ -182,16 +186,20 @@ class TrainConfig(BaseModel):
             raise ValueError(str(error)) from error
         return weights
 
-    @field_validator("backbone")
-    @classmethod
-    def _known_backbone(cls, name: str) -> str:
-        from ..nets.backbones import check_backbone
-
+    @model_validator(mode="after")
+    def _known_backbone(self) -> TrainConfig:
         try:
-            check_backbone(name)
+            if self.backend == "mindspore":
+                from ..nets_mindspore.architectures import check_architecture
+
+                check_architecture(self.backbone)
+            else:
+                from ..nets.backbones import check_backbone
+
+                check_backbone(self.backbone)
         except SynergyNetError as error:
             raise ValueError(str(error)) from error
-        return name
+        return self
 
 
 def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainConfig:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from ..errors import SynergyNetError
 from .config import OptimizerConfig, TrainConfig
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 class Schedule:
@@ -43,6 +45,8 @@ class Schedule:
 
 def build_optimizer(net: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """SGD decays every parameter, as the official one; AdamW only matrices and kernels."""
+    import torch
+
     # ``fused`` updates all parameters in one pass over memory.
     if config.name == "sgd":
         return torch.optim.SGD(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..datasets.augmentation import move_label, recrop_affine, warp_crop
 from ..datasets.crop_list import LabelledCrops
@@ -15,7 +14,11 @@ from ..geometry import params as layout
 from ..geometry import pose
 from ..geometry.crops import zero_border
 from ..geometry.params import INPUT_MEAN, INPUT_STD
-from ..nets.synergynet import SynergyNet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..nets.synergynet import SynergyNet
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,16 @@ def validation_crops(data: LabelledCrops, border: int) -> LabelledCrops:
 
 def to_input(images: np.ndarray, std: float = INPUT_STD) -> Tensor:
     """(B, 120, 120, 3) uint8 BGR -> (B, 3, 120, 120) float32 normalised, channels last."""
+    import torch
+
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float()
     return tensor.sub_(INPUT_MEAN).div_(std).contiguous(memory_format=torch.channels_last)
 
 
 def predict(net: SynergyNet, images: np.ndarray, batch: int = 128) -> np.ndarray:
     """(N, 120, 120, 3) uint8 BGR -> raw parameters (N, 62) float32; ``net`` in eval mode."""
+    import torch
+
     out = []
     std = net.conventions.validation_std
     with torch.inference_mode():

@@ -1,0 +1,103 @@
+"""The losses in MindSpore: the twins of ``nets/losses.py``, where each is explained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from mindspore import Tensor, nn, ops
+
+from ..geometry.conventions import Conventions
+from ..geometry.params import COEFFICIENTS, EXPRESSION, N_COEFFICIENTS, POSE, SHAPE
+from ..nets.loss_terms import LOSS_NAMES, WING_EPSILON, WING_OMEGA, Z_WEIGHT, check_losses
+
+_WING_STEP = WING_OMEGA * math.log1p(WING_OMEGA / WING_EPSILON) - WING_OMEGA
+
+
+def wing_loss(landmarks: Tensor, target: Tensor, z_weight: float = 1.0) -> Tensor:
+    """Mean wing loss over (B, 3, K) landmarks in crop pixels; ``z_weight`` of z against x, y."""
+    distance = ops.abs(landmarks - target)
+    near = WING_OMEGA * ops.log1p(distance / WING_EPSILON)
+    loss = ops.where(distance < WING_OMEGA, near, distance + _WING_STEP).mean((0, 2))
+    return (loss[0] + loss[1] + loss[2] * z_weight) / (2.0 + z_weight)
+
+
+def param_loss(params: Tensor, target: Tensor, sqrt_epsilon: float = 0.0) -> Tensor:
+    """Mean over faces of sqrt(MSE of the 12 pose + MSE of the other 50), whitened (B, 62)."""
+    squared = ops.square(params - target)
+    pose, coefficients = squared[:, POSE].mean(1), squared[:, COEFFICIENTS].mean(1)
+    return ops.sqrt(pose + coefficients + sqrt_epsilon).mean()
+
+
+def coefficient_loss(coefficients: Tensor, target: Tensor, sqrt_epsilon: float = 0.0) -> Tensor:
+    """Mean over faces of sqrt(MSE) of whitened shape and expression coefficients (B, 50)."""
+    return ops.sqrt(ops.square(coefficients - target).mean(1) + sqrt_epsilon).mean()
+
+
+class SynergyLosses(nn.Cell):
+    """Weighted losses, whose sum is what training minimises.
+
+    Attributes:
+        names: of the losses that are computed, in the order of the answers.
+
+    Raises:
+        SynergyNetError: a name that is not a loss.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        conventions: Conventions,
+        z_weight: float = Z_WEIGHT,
+    ) -> None:
+        super().__init__()
+        check_losses(weights)
+        self.names = tuple(name for name in LOSS_NAMES if weights.get(name, 0.0) != 0.0)
+        self.scales = tuple(float(weights[name]) for name in self.names)
+        self.z_weight, self.sqrt_epsilon = z_weight, conventions.sqrt_epsilon
+        first = conventions.regressor_slice == "first50"
+        self.regressed = slice(0, N_COEFFICIENTS) if first else COEFFICIENTS
+
+    def construct(
+        self,
+        params: Tensor,
+        landmarks: Tensor,
+        target_params: Tensor,
+        target_landmarks: Tensor,
+        refined: Tensor,
+        regressed: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Scalars by :attr:`names`.
+
+        Args:
+            params: (B, 62) whitened prediction of the backbone.
+            landmarks: (B, 3, 68) decoded from ``params``, crop1 frame.
+            target_params: (B, 62) whitened.
+            target_landmarks: (B, 3, 68), crop1 frame.
+            refined: (B, 3, 68) MAFA's landmarks; anything if no term needs them.
+            regressed: (B, 62) the regressor's answer; anything if no term needs it.
+        """
+        out = []
+        for name, scale in zip(self.names, self.scales):  # noqa: B905  (graph mode knows no strict)
+            if name == "loss_LMK_f0":
+                term = wing_loss(landmarks, target_landmarks)
+            elif name == "loss_LMK_pointNet":
+                term = wing_loss(refined, target_landmarks)
+            elif name == "loss_Param_In":
+                term = param_loss(params, target_params, self.sqrt_epsilon)
+            elif name == "loss_Param_S2":
+                q, target = regressed[:, self.regressed], target_params[:, COEFFICIENTS]
+                term = coefficient_loss(q, target, self.sqrt_epsilon)
+            elif name == "loss_Param_S1S2":
+                q, target = regressed[:, self.regressed], params[:, COEFFICIENTS]
+                term = coefficient_loss(q, target, self.sqrt_epsilon)
+            elif name == "loss_pose":
+                term = ops.square(params[:, POSE] - target_params[:, POSE]).mean()
+            elif name == "loss_shape":
+                term = ops.square(params[:, SHAPE] - target_params[:, SHAPE]).mean()
+            elif name == "loss_expression":
+                term = ops.square(params[:, EXPRESSION] - target_params[:, EXPRESSION]).mean()
+            else:
+                term = wing_loss(landmarks, target_landmarks, self.z_weight)
+            out.append(scale * term)
+        return tuple(out)

@@ -1,0 +1,70 @@
+"""Reference numbers from PyTorch, which lives in another environment, and small face models."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+os.environ.setdefault("GLOG_v", "3")  # MindSpore's remarks on stderr: errors only
+
+import mindspore
+import numpy as np
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+def _shared() -> ModuleType:
+    """tests/conftest.py under another name."""
+    spec = importlib.util.spec_from_file_location("shared_conftest", REPO / "tests/conftest.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+shared = _shared()
+shared_data = shared.shared_data
+tiny_model = shared.tiny_model
+
+
+@pytest.fixture(scope="session")
+def torch_python() -> str:
+    """``$SYNERGYNET_TORCH_PYTHON`` or the interpreter of ``.venv``; else skip."""
+    python = os.environ.get("SYNERGYNET_TORCH_PYTHON", str(REPO / ".venv/bin/python"))
+    found = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False)
+    if found.returncode:
+        pytest.skip(f"{python} has no PyTorch to compare with: run make test first")
+    return python
+
+
+@pytest.fixture(scope="session")
+def reference(torch_python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that torch_reference.py fills."""
+    folder = tmp_path_factory.mktemp("reference")
+    script = Path(__file__).parent / "torch_reference.py"
+    subprocess.run([torch_python, str(script), str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture(params=["pynative", "graph"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """Both ways in which MindSpore runs a network."""
+    graph = request.param == "graph"
+    mindspore.set_context(mode=mindspore.GRAPH_MODE if graph else mindspore.PYNATIVE_MODE)
+    return str(request.param)
+
+
+@pytest.fixture
+def pynative() -> None:
+    mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+
+
+def arrays(folder: Path, name: str) -> dict[str, np.ndarray]:
+    with np.load(folder / f"{name}.npz") as opened:
+        return dict(opened)
