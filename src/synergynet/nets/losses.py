@@ -43,6 +43,7 @@ __all__ = [
     "wing_loss",
 ]
 
+
 def wing_loss(
     landmarks: Tensor,
     target: Tensor,
