@@ -36,7 +36,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 # Settings that may change between a run and its continuation.
 _FREE = {
     "output", "initial", "threads", "device", "validate_every", "save_every", "log_every",
-    "tensorboard",
+    "tensorboard", "graph",
 }  # fmt: skip
 
 
