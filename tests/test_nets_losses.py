@@ -2,15 +2,19 @@
 
 import math
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from synergynet.errors import SynergyNetError  # noqa: E402
 from synergynet.geometry.conventions import Conventions  # noqa: E402
+from synergynet.geometry.pose import camera_from_pose, rotation_from_euler  # noqa: E402
 from synergynet.nets.landmark_regressor import LandmarkRegressor  # noqa: E402
 from synergynet.nets.losses import (  # noqa: E402
+    NEAR_GIMBAL,
     OFFICIAL_WEIGHTS,
+    angle_loss,
     coefficient_loss,
     param_loss,
     regressed_coefficients,
@@ -162,6 +166,31 @@ def test_extra_terms_by_hand() -> None:
         "loss_landmarks": 10 * math.log(2) * 0.5 / 2.5,
     }
     assert values == pytest.approx(expected)
+
+
+def test_angle_loss_by_hand() -> None:
+    def camera(pitch: float, yaw: float, roll: float) -> torch.Tensor:
+        rotation = rotation_from_euler(pitch, yaw, roll)
+        return torch.tensor(camera_from_pose(0.4, rotation, [60.0, 50.0, 0.0]).reshape(1, 12))
+
+    def error(found: tuple[float, ...], wanted: tuple[float, ...]) -> float:
+        return math.degrees(angle_loss(camera(*found), camera(*wanted)).item())
+
+    assert error((3.0, 20.0, -5.0), (0.0, 30.0, -1.0)) == pytest.approx((3 + 10 + 4) / 3)
+    assert error((0.0, 0.0, 179.0), (0.0, 0.0, -179.0)) == pytest.approx(2 / 3)  # wrapped
+    # Nearly a profile: pitch and roll count for cos(yaw) / NEAR_GIMBAL.
+    trust = math.cos(math.radians(85)) / NEAR_GIMBAL
+    assert error((30.0, 85.0, 20.0), (0.0, 80.0, 0.0)) == pytest.approx((50 * trust + 5) / 3)
+
+
+def test_angle_loss_has_a_bounded_gradient_in_profile() -> None:
+    for yaw in (89.0, 89.99, -89.99):
+        found = camera_from_pose(1.0, rotation_from_euler(5.0, yaw, 3.0), np.zeros(3))
+        wanted = camera_from_pose(1.0, rotation_from_euler(0.0, 80.0, 0.0), np.zeros(3))
+        camera = torch.tensor(found.reshape(1, 12)).requires_grad_()
+        angle_loss(camera, torch.tensor(wanted.reshape(1, 12))).backward()
+        assert camera.grad is not None
+        assert 0.1 < camera.grad.abs().max() < 2 / NEAR_GIMBAL
 
 
 def test_unknown_loss_is_named() -> None:

@@ -13,13 +13,21 @@ OFFICIAL_WEIGHTS: Mapping[str, float] = {
     "loss_Param_S2": 0.02,  # refined landmarks -> parameters
     "loss_Param_S1S2": 0.001,  # both parameter sets agree
 }
-LOSS_NAMES = (*OFFICIAL_WEIGHTS, "loss_pose", "loss_shape", "loss_expression", "loss_landmarks")
+LOSS_NAMES = (
+    *OFFICIAL_WEIGHTS,
+    "loss_pose",
+    "loss_shape",
+    "loss_expression",
+    "loss_landmarks",
+    "loss_angles",
+)
 MAFA_TERMS = frozenset({"loss_LMK_pointNet", "loss_Param_S2", "loss_Param_S1S2"})
 REGRESSOR_TERMS = frozenset({"loss_Param_S2", "loss_Param_S1S2"})
 
 WING_OMEGA = 10.0  # crop pixels
 WING_EPSILON = 2.0  # crop pixels
 Z_WEIGHT = 0.5  # of z against x and y in loss_landmarks
+NEAR_GIMBAL = 0.2  # cosine of yaw below which loss_angles trusts pitch and roll less
 
 
 def check_losses(weights: Mapping[str, float]) -> None:

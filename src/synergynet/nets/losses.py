@@ -1,8 +1,9 @@
 """The losses of SynergyNet and those of the shipped recipe: pure functions on tensors.
 
 SynergyNet's five terms (section 3 of the paper, official ``loss_definition.py``) carry the
-official names and order; the shipped recipe adds four: mean squared errors of the whitened
-pose, shape and expression, and a wing loss that trusts z less than x and y.
+official names and order; the shipped recipe adds five: mean squared errors of the whitened
+pose, shape and expression, a wing loss that trusts z less than x and y, and the mean absolute
+error of yaw, pitch and roll.
 
 Two bugs of the official code are mended by default and reproduced under
 ``Conventions.official()``: the regressor's outputs are compared off by 12, and the square
@@ -19,6 +20,7 @@ from ..geometry.params import COEFFICIENTS, EXPRESSION, N_COEFFICIENTS, POSE, SH
 from .loss_terms import (
     LOSS_NAMES,
     MAFA_TERMS,
+    NEAR_GIMBAL,
     OFFICIAL_WEIGHTS,
     REGRESSOR_TERMS,
     WING_EPSILON,
@@ -31,9 +33,11 @@ from .loss_terms import (
 __all__ = [
     "LOSS_NAMES",
     "MAFA_TERMS",
+    "NEAR_GIMBAL",
     "OFFICIAL_WEIGHTS",
     "REGRESSOR_TERMS",
     "Z_WEIGHT",
+    "angle_loss",
     "check_losses",
     "coefficient_loss",
     "needs",
@@ -78,6 +82,32 @@ def coefficient_loss(coefficients: Tensor, target: Tensor, sqrt_epsilon: float =
     return torch.sqrt(((coefficients - target) ** 2).mean(dim=1) + sqrt_epsilon).mean()
 
 
+def angle_loss(camera: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of pitch, yaw and roll between cameras (B, 12), in radians.
+
+    What a squared error of the matrix is not: near yaw = 90 degrees, where small errors of the
+    rotation are large ones of pitch and roll, it is least for their median. There the weight of
+    these two falls with cos(yaw), which bounds the gradient.
+    """
+    found, wanted = _euler(camera), _euler(target)
+    error = found - wanted
+    wrapped = torch.atan2(torch.sin(error), torch.cos(error)).abs()
+    trust = (torch.cos(found[:, 1]).detach() / NEAR_GIMBAL).clamp(max=1.0)
+    return ((wrapped[:, 0] + wrapped[:, 2]) * trust + wrapped[:, 1]).mean() / 3
+
+
+def _euler(camera: Tensor) -> Tensor:
+    """(B, 12) -> (B, 3) pitch, yaw, roll in radians; the convention of ``pose.euler_exact``."""
+    rows = torch.nn.functional.normalize(camera.reshape(-1, 3, 4)[:, :2, :3], dim=2)
+    right, up = rows.unbind(1)
+    front = torch.linalg.cross(right, up)
+    pitch = torch.atan2(up[:, 2], front[:, 2])
+    across = torch.sqrt(right[:, 0] ** 2 + right[:, 1] ** 2 + 1e-12)
+    yaw = torch.atan2(-right[:, 2], across)
+    roll = torch.atan2(right[:, 1], right[:, 0])
+    return torch.stack([pitch, yaw, roll], dim=1)
+
+
 def regressed_coefficients(regressed: Tensor, conventions: Conventions) -> Tensor:
     """The 50 of the regressor's outputs (B, 62) that are compared with shape and expression.
 
@@ -98,6 +128,7 @@ def synergy_losses(
     target_landmarks: Tensor,
     refined: Tensor | None = None,
     regressed: Tensor | None = None,
+    cameras: tuple[Tensor, Tensor] | None = None,
     conventions: Conventions,
     z_weight: float = Z_WEIGHT,
 ) -> dict[str, Tensor]:
@@ -111,6 +142,7 @@ def synergy_losses(
         target_landmarks: (B, 3, 68), crop1 frame.
         refined: (B, 3, 68) MAFA's landmarks; needed by ``MAFA_TERMS``.
         regressed: (B, 62) the regressor's answer; needed by ``REGRESSOR_TERMS``.
+        cameras: raw (B, 12) of ``params`` and of ``target_params``; needed by ``loss_angles``.
         conventions: which slice and square root.
         z_weight: weight of z in ``loss_landmarks``; the official terms weigh all axes alike.
 
@@ -130,6 +162,10 @@ def synergy_losses(
         assert refined is not None
         return wing_loss(refined, target_landmarks)
 
+    def angles() -> Tensor:
+        assert cameras is not None
+        return angle_loss(*cameras)
+
     terms: dict[str, Callable[[], Tensor]] = {
         "loss_LMK_f0": lambda: wing_loss(landmarks, target_landmarks),
         "loss_LMK_pointNet": refined_loss,
@@ -140,6 +176,7 @@ def synergy_losses(
         "loss_shape": lambda: mse(SHAPE),
         "loss_expression": lambda: mse(EXPRESSION),
         "loss_landmarks": lambda: wing_loss(landmarks, target_landmarks, z_weight),
+        "loss_angles": angles,
     }
     check_losses(weights)
     used = [name for name in terms if weights.get(name, 0.0) != 0.0]

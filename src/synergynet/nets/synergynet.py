@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..geometry.conventions import Conventions
-from ..geometry.params import EXPRESSION, SHAPE, Whitening
+from ..geometry.params import EXPRESSION, POSE, SHAPE, Whitening
 from .blocks import ThreeHeadBackbone
 from .decode import decode_points
 from .landmark_regressor import LandmarkRegressor
@@ -164,6 +164,7 @@ class SynergyNet(nn.Module):
             target_landmarks=target_landmarks,
             refined=refined,
             regressed=regressed,
+            cameras=(self.dewhiten(params)[:, POSE], self.dewhiten(target_params)[:, POSE]),
             conventions=self.conventions,
             z_weight=z_weight,
         )

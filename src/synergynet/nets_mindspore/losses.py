@@ -9,7 +9,14 @@ from mindspore import Tensor, nn, ops
 
 from ..geometry.conventions import Conventions
 from ..geometry.params import COEFFICIENTS, EXPRESSION, N_COEFFICIENTS, POSE, SHAPE
-from ..nets.loss_terms import LOSS_NAMES, WING_EPSILON, WING_OMEGA, Z_WEIGHT, check_losses
+from ..nets.loss_terms import (
+    LOSS_NAMES,
+    NEAR_GIMBAL,
+    WING_EPSILON,
+    WING_OMEGA,
+    Z_WEIGHT,
+    check_losses,
+)
 
 _WING_STEP = WING_OMEGA * math.log1p(WING_OMEGA / WING_EPSILON) - WING_OMEGA
 
@@ -32,6 +39,29 @@ def param_loss(params: Tensor, target: Tensor, sqrt_epsilon: float = 0.0) -> Ten
 def coefficient_loss(coefficients: Tensor, target: Tensor, sqrt_epsilon: float = 0.0) -> Tensor:
     """Mean over faces of sqrt(MSE) of whitened shape and expression coefficients (B, 50)."""
     return ops.sqrt(ops.square(coefficients - target).mean(1) + sqrt_epsilon).mean()
+
+
+def angle_loss(camera: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of pitch, yaw and roll between raw cameras (B, 12), in radians."""
+    found, wanted = _euler(camera), _euler(target)
+    errors = [ops.abs(ops.atan2(ops.sin(a - b), ops.cos(a - b))) for a, b in zip(found, wanted)]  # noqa: B905
+    trust = ops.minimum(ops.stop_gradient(ops.cos(found[1])) / NEAR_GIMBAL, Tensor(1.0))
+    return ((errors[0] + errors[2]) * trust + errors[1]).mean() / 3
+
+
+def _euler(camera: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, 12) -> pitch, yaw and roll (B,) in radians; the convention of ``pose.euler_exact``."""
+    right, up = _direction(camera[:, 0:3]), _direction(camera[:, 4:7])
+    front = right[:, 0] * up[:, 1] - right[:, 1] * up[:, 0]
+    across = ops.sqrt(ops.square(right[:, 0]) + ops.square(right[:, 1]) + 1e-12)
+    pitch = ops.atan2(up[:, 2], front)
+    yaw = ops.atan2(-right[:, 2], across)
+    roll = ops.atan2(right[:, 1], right[:, 0])
+    return pitch, yaw, roll
+
+
+def _direction(rows: Tensor) -> Tensor:
+    return rows / ops.sqrt(ops.square(rows).sum(1, keepdims=True))
 
 
 class SynergyLosses(nn.Cell):
@@ -66,6 +96,8 @@ class SynergyLosses(nn.Cell):
         target_landmarks: Tensor,
         refined: Tensor,
         regressed: Tensor,
+        camera: Tensor,
+        target_camera: Tensor,
     ) -> tuple[Tensor, ...]:
         """Scalars by :attr:`names`.
 
@@ -76,6 +108,8 @@ class SynergyLosses(nn.Cell):
             target_landmarks: (B, 3, 68), crop1 frame.
             refined: (B, 3, 68) MAFA's landmarks; anything if no term needs them.
             regressed: (B, 62) the regressor's answer; anything if no term needs it.
+            camera: (B, 12) raw, of ``params``.
+            target_camera: (B, 12) raw, of ``target_params``.
         """
         out = []
         for name, scale in zip(self.names, self.scales):  # noqa: B905  (graph mode knows no strict)
@@ -97,7 +131,9 @@ class SynergyLosses(nn.Cell):
                 term = ops.square(params[:, SHAPE] - target_params[:, SHAPE]).mean()
             elif name == "loss_expression":
                 term = ops.square(params[:, EXPRESSION] - target_params[:, EXPRESSION]).mean()
-            else:
+            elif name == "loss_landmarks":
                 term = wing_loss(landmarks, target_landmarks, self.z_weight)
+            else:
+                term = angle_loss(camera, target_camera)
             out.append(scale * term)
         return tuple(out)

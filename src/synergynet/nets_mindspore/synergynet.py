@@ -10,7 +10,7 @@ from mindspore import Parameter, Tensor, nn
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..geometry.conventions import Conventions
-from ..geometry.params import EXPRESSION, SHAPE, Whitening
+from ..geometry.params import EXPRESSION, POSE, SHAPE, Whitening
 from ..nets.loss_terms import MAFA_TERMS, OFFICIAL_WEIGHTS, REGRESSOR_TERMS, Z_WEIGHT, needs
 from .architectures import DROPOUT, FEATURE_DIM
 from .backbones import ImageToParams
@@ -66,10 +66,13 @@ class SynergyNet(nn.Cell):
         params, _ = self.I2P(images)
         return params
 
+    def dewhiten(self, params: Tensor) -> Tensor:
+        """Whitened (B, 62) -> raw (B, 62)."""
+        return params * self._std + self._mean
+
     def landmarks(self, params: Tensor) -> Tensor:
         """Whitened params (B, 62) -> landmarks (B, 3, 68), crop1 frame (1-based, y down)."""
-        raw = params * self._std + self._mean
-        return decode_points(raw, self._points, self._identity, self._expression)
+        return decode_points(self.dewhiten(params), self._points, self._identity, self._expression)
 
     def refine(self, params: Tensor, landmarks: Tensor, feature: Tensor) -> Tensor:
         """Params (B, 62), their landmarks (B, 3, 68), features (B, F) -> MAFA's landmarks."""
@@ -119,7 +122,16 @@ class Objective(nn.Cell):
             refined = self.net.refine(params, landmarks, feature)
         if self.regresses:
             regressed = self.net.reverseDirection(refined)
-        return self.losses(params, landmarks, target_params, target_landmarks, refined, regressed)
+        return self.losses(
+            params,
+            landmarks,
+            target_params,
+            target_landmarks,
+            refined,
+            regressed,
+            self.net.dewhiten(params)[:, POSE],
+            self.net.dewhiten(target_params)[:, POSE],
+        )
 
 
 def load_tensors(net: nn.Cell, tensors: Arrays, prefix: str = "") -> None:
