@@ -49,6 +49,13 @@ def evaluate(
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write all numbers to this file.")] = None,
+    list_file: Annotated[
+        Path | None,
+        typer.Option("--list", help="Crop names. Default: AFLW2000-3D_crop.list of the root."),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Crops that the network sees at a time.")
+    ] = 128,
     mirror: Annotated[
         bool,
         typer.Option(help="Average each answer with that of the mirrored crop."),
@@ -87,7 +94,7 @@ def evaluate(
     if worst is not None and worst.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise SynergyNetError(f"{worst}: give the picture a name that ends in .png or .jpg")
 
-    dataset = load_aflw2000(root)
+    dataset = load_aflw2000(root, list_file)
     if params is not None:
         raw = load_params(params)
         model, _ = resolve_face_model(face_model)
@@ -108,6 +115,7 @@ def evaluate(
             regressor,
             own or resolve_face_model(face_model)[0],
             mirror=mirror,
+            batch_size=batch_size,
             weights=weights or "the shipped weights",
         )
     print_result(result, groups=groups)

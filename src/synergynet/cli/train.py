@@ -91,7 +91,8 @@ def train(
         trainer.world.close()
     console.print(
         f"done: validation NME {result.nme:.3f} %, MAE {result.mae:.3f} degrees; "
-        f"best weights in {settings.output / best}"
+        f"best weights in {settings.output / best}",
+        soft_wrap=True,
     )
 
 

@@ -83,32 +83,36 @@ class Aflw2000:
             yield np.stack([_read_crop(self.root / CROP_FOLDER / name) for name in chunk])
 
 
-def find_root(folder: str | Path) -> Path:
+def find_root(folder: str | Path, needed: str = LIST_NAME) -> Path:
     """The data folder, from itself or from its ``AFLW2000-3D_crop`` folder.
 
+    Args:
+        needed: what the data folder holds, by default the benchmark's list.
+
     Raises:
-        SynergyNetError: neither holds the benchmark's list.
+        SynergyNetError: neither holds it.
     """
     path = Path(folder)
     if not path.is_dir():
         raise SynergyNetError(f"{path}: no such folder; {_CURE}")
     for candidate in (path, path.resolve().parent):
-        if (candidate / LIST_NAME).is_file():
+        if (candidate / needed).exists():
             return candidate
-    raise SynergyNetError(f"{path / LIST_NAME}: missing; {_CURE}")
+    raise SynergyNetError(f"{path / needed}: missing; {_CURE}")
 
 
-def load_aflw2000(folder: str | Path) -> Aflw2000:
+def load_aflw2000(folder: str | Path, list_file: str | Path | None = None) -> Aflw2000:
     """Read the list and the truth (crops are read by :meth:`Aflw2000.crops`).
 
     Args:
         folder: ``aflw2000_data`` or the ``AFLW2000-3D_crop`` folder inside it.
+        list_file: the list, where it is not ``AFLW2000-3D_crop.list`` of the data folder.
 
     Raises:
         SynergyNetError: a file is missing, broken, or does not agree with the list.
     """
-    root = find_root(folder)
-    names = _read_list(root / LIST_NAME)
+    root = find_root(folder, LIST_NAME if list_file is None else "eval")
+    names = _read_list(root / LIST_NAME if list_file is None else Path(list_file))
     n, truth = len(names), root / "eval"
     points = _read_array(truth / "AFLW2000-3D.pts68.npy", (n, 3, N_LANDMARKS))
     points_re = _read_array(truth / "AFLW2000-3D-Reannotated.pts68.npy", (n, 2, N_LANDMARKS))
@@ -139,6 +143,8 @@ def load_aflw2000(folder: str | Path) -> Aflw2000:
 
 
 def _read_list(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        raise SynergyNetError(f"{path}: no such file; give the benchmark's {LIST_NAME}")
     if path.stat().st_size > _MAX_LIST_BYTES:
         raise SynergyNetError(f"{path}: larger than {_MAX_LIST_BYTES >> 20} MiB; {_CURE}")
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -20,6 +22,7 @@ from ..datasets.augmentation import AugmentationConfig
 from ..datasets.crop_list import MAX_DISAGREEMENT_PX
 from ..errors import SynergyNetError
 from ..face_model.weights_info import Frame
+from .sections import EvalConfig, ExportConfig, InferConfig
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -166,6 +169,10 @@ class TrainConfig(BaseModel):
     save_every: int = Field(250, gt=0)
     log_every: int = Field(20, gt=0)
     tensorboard: bool = Field(False, description="write event files beside log.csv")
+    # No part of what a run is; see sections.py.
+    eval: EvalConfig = Field(EvalConfig(), exclude=True)
+    infer: InferConfig = Field(InferConfig(), exclude=True)
+    export: ExportConfig = Field(ExportConfig(), exclude=True)
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
@@ -208,7 +215,8 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
     Paths are relative to the working directory.
 
     Raises:
-        SynergyNetError: missing or broken file, unknown key, bad value.
+        SynergyNetError: missing or broken file, bad value, or an unknown key: then the sentence
+            names the nearest known one.
     """
     source = Path(path)
     try:
@@ -238,4 +246,25 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise SynergyNetError(f"{source}: {_unknown_key(first['loc'])}") from error
         raise SynergyNetError(f"{source}: {key + ': ' if key else ''}{first['msg']}") from error
+
+
+def _unknown_key(location: Sequence[str | int]) -> str:
+    """What to say of a key at ``location`` of the file that no setting has."""
+    *parents, key = (part for part in location if isinstance(part, str))
+    model: type[BaseModel] = TrainConfig
+    for name in parents:
+        model = _model_of(model.model_fields[name].annotation)
+    known = list(model.model_fields)
+    nearest = get_close_matches(str(key), known, n=1)
+    hint = f"; did you mean '{nearest[0]}'?" if nearest else f"; there are {', '.join(known)}"
+    return f"unknown key '{'.'.join([*parents, str(key)])}'{hint}"
+
+
+def _model_of(annotation: Any) -> type[BaseModel]:
+    """The settings class in a field's type, such as ``ExtraData`` of ``tuple[ExtraData, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(_model_of(part) for part in get_args(annotation) if part is not Ellipsis)
