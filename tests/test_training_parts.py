@@ -145,12 +145,24 @@ def test_bf16_runs_the_backbone_alone(tiny_model: FaceModel) -> None:
     train_mode(net, freeze_batch_norm=True)
     images = torch.randn(2, 3, 120, 120)
     plain = net.training_losses(images, torch.randn(2, 62))
-    inside: list[torch.dtype] = []
-    net.backbone.register_forward_hook(lambda _m, _i, out: inside.append(out[0].dtype))
+    inside: dict[str, torch.dtype] = {}
+    layers = {
+        name: module
+        for name, module in net.backbone.named_modules()
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)
+    }
+    for name, module in layers.items():
+        module.register_forward_hook(
+            lambda _m, _i, out, name=name: inside.update({name: out.dtype})
+        )
     torch.manual_seed(0)
     autocast_backbone(net.I2P, "bf16", torch.device("cpu"))
     half = net.training_losses(images, torch.randn(2, 62))
-    assert inside == [torch.bfloat16]
+    for name, module in layers.items():
+        strided = getattr(module, "groups", 1) > 1 and module.stride != (1, 1)
+        exact = strided or isinstance(module, torch.nn.Linear)
+        assert inside[name] == (torch.float32 if exact else torch.bfloat16), name
+    assert set(inside.values()) == {torch.float32, torch.bfloat16}
     assert all(value.dtype == torch.float32 for value in half.values())
     assert half.keys() == plain.keys()
     torch.stack(list(half.values())).sum().backward()

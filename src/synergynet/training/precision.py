@@ -19,13 +19,17 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def autocast_backbone(image_to_params: nn.Module, precision: str, device: torch.device) -> None:
-    """Run ``net.I2P`` in half precision from now on; its answers stay float32.
+    """Run ``net.I2P`` in half precision from now on; its heads and answers stay float32.
 
     Landmarks and losses are left alone: a face model in micrometres overflows in fp16, and
     bf16 would round 120 pixels to half a pixel.
     """
     if precision not in _DTYPES:
         return
+    for module in image_to_params.modules():
+        slow = device.type == "cpu" and _slow_in_half(module)
+        if slow or isinstance(module, nn.Linear):
+            _keep_float32(module, device)
     run = image_to_params.forward
 
     def forward(*inputs: Any) -> tuple[Tensor, Tensor]:
@@ -34,3 +38,24 @@ def autocast_backbone(image_to_params: nn.Module, precision: str, device: torch.
         return params.float(), feature.float()
 
     image_to_params.forward = forward  # type: ignore[method-assign,unused-ignore]
+
+
+def _slow_in_half(module: nn.Module) -> bool:
+    """Whether a CPU takes longer over a layer in bf16 than in float32.
+
+    So it is with depthwise convolutions of a stride (7 times as long) or a kernel wider than 3
+    (twice), and with no other layer of these networks: they take half as long.
+    """
+    if not isinstance(module, nn.Conv2d) or module.groups == 1:
+        return False
+    return max(module.stride) > 1 or max(module.kernel_size) > 3
+
+
+def _keep_float32(module: nn.Module, device: torch.device) -> None:
+    run = module.forward
+
+    def forward(x: Tensor) -> Tensor:
+        with torch.autocast(device.type, enabled=False):
+            return run(x.float())
+
+    module.forward = forward  # type: ignore[method-assign,unused-ignore]
