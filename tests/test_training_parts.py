@@ -152,16 +152,19 @@ def test_bf16_runs_the_backbone_alone(tiny_model: FaceModel) -> None:
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)
     }
     for name, module in layers.items():
-        module.register_forward_hook(
-            lambda _m, _i, out, name=name: inside.update({name: out.dtype})
-        )
+
+        def note(_m: object, _i: object, out: torch.Tensor, name: str = name) -> None:
+            inside[name] = out.dtype
+
+        module.register_forward_hook(note)
     torch.manual_seed(0)
     autocast_backbone(net.I2P, "bf16", torch.device("cpu"))
     half = net.training_losses(images, torch.randn(2, 62))
-    for name, module in layers.items():
+    for name, dtype in inside.items():
+        module = layers[name]
         strided = getattr(module, "groups", 1) > 1 and module.stride != (1, 1)
         exact = strided or isinstance(module, torch.nn.Linear)
-        assert inside[name] == (torch.float32 if exact else torch.bfloat16), name
+        assert dtype == (torch.float32 if exact else torch.bfloat16), name
     assert set(inside.values()) == {torch.float32, torch.bfloat16}
     assert all(value.dtype == torch.float32 for value in half.values())
     assert half.keys() == plain.keys()
