@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +18,6 @@ import pytest
 from test_pipeline import centred
 from test_regression import weights_info, write_onnx
 
-from synergynet.cli.infer import output_stems
 from synergynet.face_model.npz import load_npz, save_npz
 
 
@@ -107,7 +109,6 @@ def test_no_face_is_no_error(kit, tmp_path) -> None:
         ("empty.jpg", "empty file"),
         ("dot.png", "1 x 1 pixels are too few"),
         ("absent.jpg", "no such photo"),
-        ("", "folder"),
     ],
 )
 def test_a_bad_photo_is_one_sentence_and_leaves_nothing(kit, tmp_path, photo, word) -> None:
@@ -183,7 +184,8 @@ def test_every_picture_and_mesh_can_be_asked_for(kit, portrait, tmp_path) -> Non
 def test_wrong_usage_is_exit_code_2(kit, tmp_path) -> None:
     wrong = (
         ["--draw", "hat"], ["--mesh", "stl"], ["--space", "moon"], ["--view", "up"],
-        ["--opacity", 2], ["--focal", 0], ["--texture-size", 1],
+        ["--opacity", 2], ["--focal", 0], ["--texture-size", 1], ["--workers", 0],
+        ["--summary", "faces.xlsx"],
     )  # fmt: skip
     for args in (("infer",), *(("infer", kit / "grey.jpg", *w) for w in wrong), ("nonsense",)):
         done = run(*args, cwd=tmp_path)
@@ -200,14 +202,96 @@ def test_help_and_version() -> None:
     assert "--root" in run("eval", "--help").stdout
 
 
-def test_photos_of_one_stem_do_not_overwrite_one_another() -> None:
-    out = Path("out")
-    photos = [Path(p) for p in ("a/x.jpg", "b/X.png", "c/x.jpg", "y.jpg", "a/x-2.jpg")]
-    stems = output_stems(photos, out)
-    assert stems == ["x", "X-2", "x-3", "y", "x-2-2"]
-    # Results never replace a photo that is about to be read.
-    photos = [out / "x.jpg", out / "x_mesh.jpg"]
-    assert output_stems(photos, out) == ["x-2", "x_mesh"]
+@pytest.fixture
+def album(kit, portrait, tmp_path: Path) -> Path:
+    """A folder with a face, a photo without one, a broken one, and a face one folder down."""
+    album = tmp_path / "album"
+    (album / "day").mkdir(parents=True)
+    for name in ("face.png", "day/face.png"):
+        shutil.copy(portrait, album / name)
+    for name in ("grey.jpg", "text.jpg"):
+        shutil.copy(kit / name, album / name)
+    return album
+
+
+def test_a_folder_keeps_its_structure_and_can_be_resumed(kit, album, tmp_path) -> None:
+    args = [album, "-r", "--draw", "none", "--mesh", "none", "--resume", "--workers", 2]
+    done = infer(kit, tmp_path / "out", *args, "--summary", tmp_path / "faces.csv")
+    assert done.returncode == 1
+    first, last = done.stderr.splitlines()
+    assert "text.jpg: not a readable image" in first and "1 of 4 photos failed" in last
+    found = {
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")
+    }
+    assert found == {"face.json", "grey.json", "day", "day/face.json"}
+    with (tmp_path / "faces.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(Path(row["file"]).name, row["face"]) for row in rows] == [
+        ("face.png", "0"), ("grey.jpg", ""), ("text.jpg", ""), ("face.png", "0"),
+    ]  # fmt: skip
+    assert "not a readable image" in rows[2]["error"]
+    made = (tmp_path / "out" / "face.json").stat().st_mtime_ns
+    (album / "text.jpg").unlink()
+    done = infer(kit, tmp_path / "out", *args, "--summary", tmp_path / "again.csv")
+    assert done.returncode == 0 and done.stdout.count("as before") == 3
+    assert (tmp_path / "out" / "face.json").stat().st_mtime_ns == made
+    kept = [
+        line for line in (tmp_path / "faces.csv").read_text().splitlines() if "text" not in line
+    ]
+    assert (tmp_path / "again.csv").read_text().splitlines() == kept
+
+
+def test_many_photos_are_a_line_each_and_a_total(kit, tmp_path) -> None:
+    paths = []
+    for number in range(12):
+        paths.append(tmp_path / f"{number}.jpg")
+        shutil.copy(kit / "grey.jpg", paths[-1])
+    listed = "\n".join(map(str, [*paths, tmp_path / "lost.jpg"]))
+    (tmp_path / "list.txt").write_text(listed)
+    done = infer(kit, tmp_path / "out", "--list", tmp_path / "list.txt", "--timings")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 2
+    assert done.stdout.count("no face was found") == 12 and "lost.jpg: failed" in done.stdout
+    assert "0 faces in 0 of 13 photos, 12 without a face, 1 failed" in done.stdout
+    assert "photos/s" in done.stdout and "detection" in done.stdout
+    assert len(list((tmp_path / "out").iterdir())) == 12
+
+
+def test_wrong_combinations_are_one_sentence(kit, tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    listed = tmp_path / "list.csv"
+    listed.write_text(str(kit / "grey.jpg"))
+    one_error(infer(kit, tmp_path / "out", tmp_path / "empty"), "empty", "no photos")
+    one_error(infer(kit, kit, kit), "another folder as --output")
+    same = infer(kit, tmp_path / "out", "--list", listed, "--summary", listed)
+    one_error(same, "would replace what is read")
+    assert listed.read_text() == str(kit / "grey.jpg") and not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_leaves_nothing_half_written(kit, album, tmp_path) -> None:
+    for number in range(300):
+        os.link(album / "face.png", album / f"{number:03}.png")
+    args = ["infer", album, "-o", tmp_path / "out", "--draw", "none", "--no-obj", "--workers", 2]
+    args += ["--weights", kit / "net.onnx", "--face-model", kit / "model.npz"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "synergynet", *map(str, args)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        for _ in range(40):  # all processes are at work
+            process.stdout.readline()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "of 303 photos; the same command with --resume goes on" in error
+    assert "Traceback" not in error
+    names = [path.name for path in (tmp_path / "out").iterdir()]
+    assert 0 < len(names) < 300
+    for name in names:
+        assert name.endswith(".json") and json.loads((tmp_path / "out" / name).read_text())
 
 
 def test_inference_and_help_never_import_torch(kit, portrait, tmp_path) -> None:

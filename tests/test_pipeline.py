@@ -198,9 +198,11 @@ def test_channel_order_and_bad_images(tiny_model) -> None:
     run(image)
     run(image, channel_order="RGB")
     assert [crop[0, 60, 60].tolist() for crop in run.regressor.seen] == [[200, 0, 0], [0, 0, 200]]
-    for bad in (image.astype(np.float32), image[..., 0], image[..., :2], image[:0], "photo.jpg"):
+    for bad in (image.astype(np.float32), image[..., 0], image[..., :2], image[:0]):
         with pytest.raises(SynergyNetError, match="image"):
             run(bad)
+    with pytest.raises(SynergyNetError, match=r"nowhere\.jpg: no such photo"):
+        run("nowhere.jpg")
     with pytest.raises(SynergyNetError, match="channel order"):
         run(image, channel_order="GBR")
 

@@ -1,7 +1,14 @@
 """3D faces from a single image: 68 landmarks, head pose and a dense mesh.
 
->>> from synergynet import FaceAnalyzer, read_image  # doctest: +SKIP
->>> faces = FaceAnalyzer()(read_image("photo.jpg"))  # doctest: +SKIP
+>>> from synergynet import FaceAnalyzer, draw, read_image
+>>> photo = read_image("examples/astronaut.jpg")  # (H, W, 3) uint8, BGR
+>>> (face,) = FaceAnalyzer()(photo)
+>>> face.landmarks.shape, face.vertices.shape
+((68, 3), (12644, 3))
+>>> abs(face.pose.yaw) < 10  # degrees
+True
+>>> draw(photo, [face], "mesh").shape == photo.shape
+True
 
 Everything is imported on first use; nothing here imports torch.
 """
@@ -14,19 +21,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import SynergyNetError
     from .face_model.model import FaceModel
+    from .geometry.conventions import Conventions
     from .pipeline.analyzer import FaceAnalyzer
+    from .pipeline.drawing import draw
     from .pipeline.face import Face
     from .pipeline.images import read_image
+    from .pipeline.official_api import SynergyNet
 
     __version__: str
 
-__all__ = ["Face", "FaceAnalyzer", "FaceModel", "SynergyNetError", "__version__", "read_image"]
+__all__ = [
+    "Conventions",
+    "Face",
+    "FaceAnalyzer",
+    "FaceModel",
+    "SynergyNet",
+    "SynergyNetError",
+    "__version__",
+    "draw",
+    "read_image",
+]
 
 _HOMES = {
+    "Conventions": ".geometry.conventions",
     "Face": ".pipeline.face",
     "FaceAnalyzer": ".pipeline.analyzer",
     "FaceModel": ".face_model.model",
+    "SynergyNet": ".pipeline.official_api",
     "SynergyNetError": ".errors",
+    "draw": ".pipeline.drawing",
     "read_image": ".pipeline.images",
 }
 

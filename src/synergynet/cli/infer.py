@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -13,15 +11,13 @@ import typer
 from ..errors import SynergyNetError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ..pipeline import Face, FaceAnalyzer
     from ..pipeline.mesh_files import Space
-    from ..pipeline.writers import Pictures
+    from ..pipeline.results import Outcome
 
 _DEFAULT = ("landmarks", "pose", "mesh")
 _DRAWINGS = ("landmarks", "pose", "box", "mesh", "solid", "depth", "pncc", "normals", "uv")
 _MESHES = ("obj", "ply", "glb")
+_SUMMARIES = (".csv", ".parquet")
 _SPACES = ("image", "head", "camera")
 
 
@@ -67,26 +63,17 @@ def _angles(view: str) -> tuple[float, float]:
     return yaw, pitch
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What to write for each photo: kinds of pictures, mesh formats, and how.
-
-    Attributes:
-        plain: write the mesh as OBJ without texture, as is the default.
-    """
-
-    kinds: list[str]
-    meshes: list[str]
-    plain: bool
-    space: Space
-    focal: float | None
-    opacity: float | None
-    view: tuple[float, float] | None
-    texture_size: int
+def _parse_summary(value: Path | None) -> Path | None:
+    if value is not None and value.suffix.lower() not in _SUMMARIES:
+        raise typer.BadParameter(f"'{value}'; summaries end in {' or '.join(_SUMMARIES)}")
+    return value
 
 
 def infer(
-    photos: Annotated[list[Path], typer.Argument(help="Photos.", metavar="PHOTO...")],
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Photos, folders, quoted patterns.", metavar="PHOTO..."),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
         "output"
     ),
@@ -147,27 +134,68 @@ def infer(
     ] = 1024,
     device: Annotated[str, typer.Option(help="Where the network runs: cpu or cuda.")] = "cpu",
     timings: Annotated[bool, typer.Option(help="Print the time of each step.")] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Search the folders below a folder too.")
+    ] = False,
+    list_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--list", metavar="FILE", help="Text file of photos, one per line; - is stdin."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=256,
+            help="Processes. Default: one per processor, or one for a few photos.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave photos alone that have these results already.")
+    ] = False,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            callback=_parse_summary,
+            help="Table of all faces: .csv, or .parquet (extra 'parquet').",
+        ),
+    ] = None,
 ) -> None:
     """Find every face of the photos: 68 3D landmarks, head pose, coefficients, mesh.
 
+    A PHOTO may also be a folder or a quoted pattern such as "trip/**/*.jpg"; the results keep
+    its structure.
+
     Writes NAME.json for each photo, NAME_landmarks, NAME_pose and NAME_mesh pictures, and
     NAME_face0.obj and so on; more with --draw and --mesh. A photo without a face is no error;
-    its JSON says so.
+    its JSON says so. What fails is listed at the end; the exit code is then 1.
     """
-    from rich.console import Console
+    from ..pipeline import batch
+    from ..pipeline.folder import find_photos, place_results, read_list
+    from ..pipeline.results import Wanted, settings_of
+    from ..pipeline.summary import check_summary, write_summary
+    from .infer_report import Report
 
-    from ..pipeline import FaceAnalyzer
-    from .main import report_error
-
-    out = Console(highlight=False, markup=False, soft_wrap=True)
-    clock = time.perf_counter()
-    analyzer = FaceAnalyzer(weights=weights, face_model=face_model, device=device)
-    if timings:
-        out.print(f"models loaded in {_ms(time.perf_counter() - clock)}")
+    if not photos and list_file is None:
+        raise typer.BadParameter("give photos, a folder, a pattern, or --list", param_hint="PHOTO")
+    if summary is not None:
+        check_summary(summary)
+    found = find_photos(photos or [], output, recursive=recursive)
+    if list_file is not None:
+        known = {photo.path.absolute() for photo in found}
+        found += [p for p in read_list(list_file) if p.path.absolute() not in known]
+    inputs = [photo.path for photo in found] + ([] if list_file is None else [list_file])
+    if summary is not None and summary.absolute() in {path.absolute() for path in inputs}:
+        raise SynergyNetError(f"{summary}: the summary would replace what is read; rename it")
     formats = list(mesh or [])
-    wanted = _Wanted(
-        kinds=[] if draw == "none" else draw.split(","),
-        meshes=[] if formats == ["none"] or not obj else formats,
+    meshes = [] if formats == ["none"] or not obj else formats
+    wanted = Wanted(
+        kinds=() if draw == "none" else tuple(draw.split(",")),
+        # Without a list of formats: a plain OBJ, which has the frame of the image.
+        meshes=("obj",) if obj and not formats and space != "image" else tuple(meshes),
         plain=obj and not formats and space == "image",
         space=cast("Space", space),
         focal=focal,
@@ -175,139 +203,29 @@ def infer(
         view=None if view is None else _angles(view),
         texture_size=texture_size,
     )
-    if obj and not formats and space != "image":
-        wanted = replace(wanted, meshes=["obj"])
-    different = list(dict.fromkeys(photos))
-    failed = 0
-    for photo, stem in zip(different, output_stems(different, output), strict=True):
-        try:
-            _process(photo, output / stem, analyzer, wanted, timings, out)
-        except SynergyNetError as error:
-            report_error(error)
-            failed += 1
-    if failed:
-        if len(different) > 1:
-            report_error(f"{failed} of {len(different)} photos failed")
-        raise typer.Exit(1)
-
-
-def output_stems(photos: list[Path], output: Path) -> list[str]:
-    """A different stem for each photo's results, none of which overwrites a photo.
-
-    The photo's own stem where it is free, else ``stem-2``, ``stem-3`` and so on; compared
-    without case, as some file systems do.
-    """
-    from ..pipeline.writers import picture_endings
-
-    inputs = {str(photo.absolute()).casefold() for photo in photos}
-    folder, used, stems = output.absolute(), set(), []
-    for photo in photos:
-        stem, number = photo.stem, 1
-        while stem.casefold() in used or any(
-            str(folder / (stem + ending)).casefold() in inputs
-            for ending in (".json", *picture_endings())
-        ):
-            number += 1
-            stem = f"{photo.stem}-{number}"
-        used.add(stem.casefold())
-        stems.append(stem)
-    return stems
-
-
-def _process(
-    photo: Path,
-    base: Path,
-    analyzer: FaceAnalyzer,
-    wanted: _Wanted,
-    timings: bool,
-    out: Console,
-) -> None:
-    """Analyse one photo and write its files, ``base`` being their folder and stem."""
-    from ..pipeline import read_image, writers
-
-    marks = [time.perf_counter()]
-    image = read_image(photo)
-    marks.append(time.perf_counter())
-    analysis = analyzer.analyze(image)
-    faces = analysis.faces
-    marks.append(time.perf_counter())
-    if wanted.meshes or wanted.plain:
-        writers.check_triangles(faces)
-    if "uv" in wanted.kinds:
-        writers.check_texture(faces)
-    pictures = writers.Pictures(
-        image,
-        faces,
-        opacity=wanted.opacity,
-        view=wanted.view,
-        focal=wanted.focal,
-        texture_size=wanted.texture_size,
+    workers = batch.choose_workers(len(found), device) if workers is None else workers
+    models = batch.Models(
+        weights, face_model, device, threads=batch.threads_per_worker(min(workers, len(found)))
     )
-    drawn = {kind: pictures.draw(kind) for kind in wanted.kinds if faces and kind != "uv"}
-    marks.append(time.perf_counter())
-    writers.remove_results(base)
-    names = [f"{base.name}.json"]
-    for kind, picture in drawn.items():
-        path = _append(base, f"_{kind}{writers.picture_suffix(kind, photo)}")
-        names.append(writers.write_picture(path, picture).name)
-    last: list[str] = []
-    for number, face in enumerate(faces):
-        last = _write_face(_append(base, f"_face{number}"), number, face, pictures, wanted)
-        names += last if number == 0 else []
-    if len(faces) > 1 and last:
-        names += last if len(faces) == 2 else ["...", *last]
-    more = {"depth": pictures.depth_code()} if "depth" in drawn else None
-    # The JSON comes last: where it is, everything is.
-    writers.write_json(_append(base, ".json"), str(photo), image, faces, more)
-    marks.append(time.perf_counter())
-
-    out.print(f"{photo}: {_count(faces)} in {image.shape[1]} x {image.shape[0]} pixels")
-    for number, face in enumerate(faces):
-        angles = ", ".join(
-            f"{name} {round(getattr(face.pose, name), 1) + 0.0:+.1f}"
-            for name in ("yaw", "pitch", "roll")
-        )
-        trust = "" if face.confidence is None else f", confidence {face.confidence:.2f}"
-        out.print(f"  face {number}: score {face.score:.2f}{trust}, {angles} degrees")
-    out.print(f"  -> {base.parent}: {', '.join(names)}")
-    if timings:
-        reading, _, drawing, writing = (b - a for a, b in itertools.pairwise(marks))
-        parts = analysis.timings
-        out.print(
-            f"  reading {_ms(reading)}, detection {_ms(parts.detection)}, regression "
-            f"{_ms(parts.regression)}, decode {_ms(parts.decode)}, drawing {_ms(drawing)}, "
-            f"writing {_ms(writing)}"
-        )
-
-
-def _write_face(
-    base: Path, number: int, face: Face, pictures: Pictures, wanted: _Wanted
-) -> list[str]:
-    """Write one face's files, ``base`` being their folder and stem; returns their names."""
-    from ..pipeline import writers
-
-    paths = []
-    if "uv" in wanted.kinds:
-        texture = pictures.texture(number).image
-        paths.append(writers.write_picture(_append(base, "_uv.png"), texture))
-    if wanted.plain:
-        paths.append(writers.write_obj(_append(base, ".obj"), face, pictures.size[0]))
-    if wanted.meshes:
-        mesh = pictures.mesh(number, wanted.space)
-        for kind in wanted.meshes:
-            paths += writers.write_mesh(_append(base, f".{kind}"), mesh)
-    return list(dict.fromkeys(path.name for path in paths))
-
-
-def _append(base: Path, ending: str) -> Path:
-    return base.with_name(base.name + ending)
-
-
-def _count(faces: list[Face]) -> str:
-    from ..pipeline.writers import NO_FACE
-
-    return f"{len(faces)} face{'s' if len(faces) > 1 else ''}" if faces else NO_FACE
-
-
-def _ms(seconds: float) -> str:
-    return f"{1000 * seconds:.1f} ms"
+    clock = time.perf_counter()
+    analyzer = batch.load(models)
+    report = Report(len(found), output, timings)
+    report.loaded(time.perf_counter() - clock)
+    job = batch.Job(models, wanted, settings_of(wanted, analyzer, weights), resume)
+    bases = place_results(found, output)
+    places = [(photo.path, base) for photo, base in zip(found, bases, strict=True)]
+    outcomes: dict[int, Outcome] = {}
+    try:
+        with report:
+            for index, outcome in batch.run(job, places, workers):
+                outcomes[index] = outcome
+                report.show(outcome)
+    except KeyboardInterrupt:
+        report.interrupted(len(outcomes))
+        raise typer.Exit(130) from None
+    finally:
+        report.end(outcomes.values())
+    if summary is not None:
+        report.summary(write_summary(summary, (outcomes[i] for i in range(len(places)))))
+    if any(outcome.error is not None for outcome in outcomes.values()):
+        raise typer.Exit(1)

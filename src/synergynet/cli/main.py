@@ -14,6 +14,7 @@ from ..errors import SynergyNetError
 
 COMMANDS = {
     "infer": ("synergynet.cli.infer:infer", "Photos in; landmarks, pose and mesh of every face."),
+    "video": ("synergynet.cli.video:video", "A video in; its faces followed and drawn."),
     "eval": ("synergynet.cli.eval:evaluate", "Measure a network on AFLW2000-3D."),
     "train": ("synergynet.cli.train:train", "Train a network, or go on with a training."),
     "export": ("synergynet.cli.export:export", "Write a checkpoint as ONNX."),

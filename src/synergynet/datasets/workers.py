@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import TypeVar
 
@@ -45,7 +46,8 @@ def run_chunks(
         min(workers, len(chunks)), multiprocessing.get_context("spawn"), _start_worker
     )
     try:
-        futures = {pool.submit(function, task, chunk): i for i, chunk in enumerate(chunks)}
+        with _inherited_block_of_ctrl_c():
+            futures = {pool.submit(function, task, chunk): i for i, chunk in enumerate(chunks)}
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
     except BrokenProcessPool as error:
@@ -54,6 +56,19 @@ def run_chunks(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _inherited_block_of_ctrl_c() -> Iterator[None]:
+    """Processes started here are deaf to Ctrl-C from their first moment, imports included."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker() -> None:

@@ -1,7 +1,7 @@
 """From photos to :class:`Face` objects and files."""
 
-from .analyzer import Analysis, FaceAnalyzer, Timings
+from .analyzer import Analysis, FaceAnalyzer, Timings, next_crop
 from .face import Face
 from .images import read_image
 
-__all__ = ["Analysis", "Face", "FaceAnalyzer", "Timings", "read_image"]
+__all__ = ["Analysis", "Face", "FaceAnalyzer", "Timings", "next_crop", "read_image"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..detection import FaceDetector, create_detector
 from ..detection.base import Detection, non_maximum_suppression
@@ -17,17 +18,26 @@ from ..face_model.model import FaceModel
 from ..face_model.sources import resolve_face_model
 from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox, crop_from_box_by_height, crop_from_landmarks
-from ..geometry.params import EXPRESSION, FloatArray
+from ..geometry.params import FloatArray
 from ..regression import ParamsRegressor, Prediction, assess, cut_crops, load_regressor
 from ..regression.cropping import largest_side
-from .arkit import unit_weights
-from .face import Face, crop_to_image, image_pose
+from .face import Face, crop_to_image
+from .images import read_image
+
+Image: TypeAlias = NDArray[np.uint8] | str | Path
+"""(H, W, 3) uint8, or the path of a photo."""
+
+ChannelOrder: TypeAlias = Literal["BGR", "RGB"]
 
 _SAME_FACE_IOU = 0.5
 """Two answers whose landmark boxes overlap more than this are one face."""
 
 _SIZE_JUMP = 3.0
 """A second crop this many times larger or smaller than the first is not believed."""
+
+_PHOTOS_AT_ONCE = 16
+"""Photos of a list whose crops go to the network together: enough for its speed, and few enough
+to hold in memory."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class Timings:
     Attributes:
         detection: finding boxes.
         regression: cutting crops and running the network, all passes.
-        decode: parameters to landmarks, pose and weights (meshes are made when asked for).
+        decode: parameters to landmarks (poses, meshes and weights are made when asked for).
     """
 
     detection: float
@@ -56,8 +66,17 @@ class Analysis:
 class FaceAnalyzer:
     """Detector, network and face model, loaded once.
 
-    >>> from synergynet import FaceAnalyzer, read_image  # doctest: +SKIP
-    >>> faces = FaceAnalyzer()(read_image("photo.jpg"))  # doctest: +SKIP
+    >>> from synergynet import FaceAnalyzer, read_image
+    >>> analyzer = FaceAnalyzer()
+    >>> photo = read_image("examples/astronaut.jpg")
+    >>> (face,) = analyzer(photo)
+    >>> face.landmarks.shape
+    (68, 3)
+    >>> [len(faces) for faces in analyzer([photo, photo[:40]])]  # a list: one batch
+    [1, 0]
+    >>> (tracked,) = analyzer.faces_in(photo, [next_crop(face.landmarks, face.crop, photo.shape)])
+    >>> bool(abs(tracked.landmarks - face.landmarks).max() < 5)
+    True
 
     Args:
         detector: a name known to ``synergynet.detection.create_detector``, or a detector.
@@ -104,92 +123,212 @@ class FaceAnalyzer:
         self.conventions = conventions or Conventions.exact()
         self.passes = passes
 
-    def __call__(
-        self, image: NDArray[np.uint8], *, channel_order: Literal["BGR", "RGB"] = "BGR"
-    ) -> list[Face]:
-        """The faces of a photo, best score first; see :meth:`analyze`."""
-        return self.analyze(image, channel_order=channel_order).faces
+    @overload  # a str is a sequence too: hence the "ignore"
+    def __call__(  # type: ignore[overload-overlap]
+        self, images: Image, *, channel_order: ChannelOrder = "BGR"
+    ) -> list[Face]: ...
 
-    def analyze(
-        self, image: NDArray[np.uint8], *, channel_order: Literal["BGR", "RGB"] = "BGR"
-    ) -> Analysis:
-        """Find and reconstruct all faces of a photo; the network sees them as one batch.
+    @overload
+    def __call__(
+        self, images: Sequence[Image], *, channel_order: ChannelOrder = "BGR"
+    ) -> list[list[Face]]: ...
+
+    def __call__(
+        self, images: Image | Sequence[Image], *, channel_order: ChannelOrder = "BGR"
+    ) -> list[Face] | list[list[Face]]:
+        """The faces of a photo, best score first, or of each photo of a list.
 
         Args:
-            image: (H, W, 3) uint8, as ``cv2.imread`` or :func:`read_image` give it.
-            channel_order: ``BGR`` (OpenCV) or ``RGB`` (Pillow, matplotlib).
+            images: (H, W, 3) uint8 or a path, or a sequence of them.
+            channel_order: of the arrays. **The default is BGR**, as ``cv2.imread`` and
+                :func:`read_image` give it; say ``RGB`` for Pillow, imageio and matplotlib.
+                Swapped channels raise no error, only the accuracy suffers.
 
         Raises:
             SynergyNetError: not such an image, or the weights answer with NaN.
         """
-        bgr = _checked(image, channel_order)
-        clock = time.perf_counter()
-        found = self.detector.detect(bgr)
-        detection = time.perf_counter() - clock
-        first = [(d, self._first_crop(d)) for d in found]
-        kept = [(d, box) for d, box in first if _usable(box, bgr.shape)]
-        if not kept:
-            return Analysis([], Timings(detection, 0.0, 0.0))
-        detections = [d for d, _ in kept]
-        boxes = [box.rounded() for _, box in kept]
+        if isinstance(images, Sequence) and not isinstance(images, str):
+            every = self.analyze_all(images, channel_order=channel_order)
+            return [analysis.faces for analysis in every]
+        return self.analyze(images, channel_order=channel_order).faces
+
+    def analyze(self, image: Image, *, channel_order: ChannelOrder = "BGR") -> Analysis:
+        """As calling, for one photo, with the time that each step took."""
+        return self._analyze([as_bgr(image, channel_order)])[0]
+
+    def analyze_all(
+        self, images: Sequence[Image], *, channel_order: ChannelOrder = "BGR"
+    ) -> list[Analysis]:
+        """As calling, for a list, with times; the network sees up to 16 photos as one batch.
+
+        Photos given as paths are read batch by batch. The time of a batch is divided among its
+        photos by their faces.
+        """
+        out: list[Analysis] = []
+        for start in range(0, len(images), _PHOTOS_AT_ONCE):
+            batch = images[start : start + _PHOTOS_AT_ONCE]
+            numbered = enumerate(batch, start)
+            out += self._analyze([_numbered(image, channel_order, i) for i, image in numbered])
+        return out
+
+    def faces_in(
+        self,
+        image: NDArray[np.uint8],
+        boxes: Sequence[CropBox],
+        detections: Sequence[Detection] | None = None,
+        *,
+        channel_order: ChannelOrder = "BGR",
+    ) -> list[Face]:
+        """One pass of the network over given crops of a photo, as one batch, for trackers.
+
+        No detector runs, no second pass, and no answer is left out: one face per box, in order.
+        See :func:`next_crop` for the crop of the next frame.
+
+        Args:
+            image: (H, W, 3) uint8.
+            boxes: N crops, rounded to whole pixels here.
+            detections: N, whose boxes and scores the faces carry; without them a face's box is
+                that of its landmarks and its score 0.
+
+        Raises:
+            SynergyNetError: not such an image, an impossible box, or the weights answer with NaN.
+        """
+        bgr = as_bgr(image, channel_order)
+        for box in boxes:
+            if not _usable(box, bgr.shape):
+                raise SynergyNetError(f"{box} is no square that touches the image")
+        whole = [box.rounded() for box in boxes]
+        answer = self._answer([bgr], [whole])
+        seen = [None] * len(whole) if detections is None else detections
+        return [
+            self._face(detection, box, bgr.shape, answer, i)
+            for i, (detection, box) in enumerate(zip(seen, whole, strict=True))
+        ]
+
+    def _analyze(self, photos: list[NDArray[np.uint8]]) -> list[Analysis]:
+        times, detections, boxes = [], [], []
+        for bgr in photos:
+            clock = time.perf_counter()
+            found, squares = self._detect(bgr)
+            times.append(time.perf_counter() - clock)
+            detections.append(found)
+            boxes.append(squares)
+        counts = [len(squares) for squares in boxes]
+        if not any(counts):
+            return [Analysis([], Timings(t, 0.0, 0.0)) for t in times]
         regression = decode = 0.0
         for turn in range(self.passes):
             clock = time.perf_counter()
-            crops = cut_crops(bgr, boxes, border=self.regressor.info.border)
-            answer = assess(self.regressor, crops)
+            answer = self._answer(photos, boxes)
             regression += time.perf_counter() - clock
             clock = time.perf_counter()
-            landmarks = self._landmarks(answer.params, boxes)
             if turn + 1 < self.passes:
-                boxes = [_next_crop(p, b, bgr.shape) for p, b in zip(landmarks, boxes, strict=True)]
+                boxes = self._next_crops(photos, boxes, answer.params)
             decode += time.perf_counter() - clock
-        clock = time.perf_counter()
-        faces = self._faces(detections, boxes, answer, landmarks)
-        decode += time.perf_counter() - clock
-        return Analysis(faces, Timings(detection, regression, decode))
+        out, start = [], 0
+        for bgr, found, squares, detection in zip(photos, detections, boxes, times, strict=True):
+            clock = time.perf_counter()
+            faces = [
+                self._face(d, box, bgr.shape, answer, i)
+                for i, (d, box) in enumerate(zip(found, squares, strict=True), start)
+            ]
+            faces = different_faces(faces)
+            own = time.perf_counter() - clock
+            start += len(squares)
+            share = len(squares) / sum(counts)
+            out.append(
+                Analysis(faces, Timings(detection, share * regression, share * decode + own))
+            )
+        return out
+
+    def _detect(self, bgr: NDArray[np.uint8]) -> tuple[list[Detection], list[CropBox]]:
+        """The faces that the detector finds, and their first crops on whole pixels."""
+        first = [(d, self._first_crop(d)) for d in self.detector.detect(bgr)]
+        kept = [(d, box.rounded()) for d, box in first if _usable(box, bgr.shape)]
+        return [d for d, _ in kept], [box for _, box in kept]
 
     def _first_crop(self, detection: Detection) -> CropBox:
         if self.conventions.detector_box == "height":
             return crop_from_box_by_height(detection.box)
         return CropBox.from_center(*self.detector.crop_square(detection))
 
-    def _landmarks(self, raw: FloatArray, boxes: list[CropBox]) -> FloatArray:
-        """Raw (N, 62) in their crops -> (N, 68, 3) image frame."""
-        decoded = self.face_model.decode_landmarks(raw)
-        frame = self.regressor.info.frame
-        return np.stack([crop_to_image(p, b, frame) for p, b in zip(decoded, boxes, strict=True)])
+    def _answer(
+        self, photos: Sequence[NDArray[np.uint8]], boxes: Sequence[Sequence[CropBox]]
+    ) -> Prediction:
+        """The network's answers to all crops of all photos, as one batch."""
+        border = self.regressor.info.border
+        pairs = zip(photos, boxes, strict=True)
+        crops = [cut_crops(bgr, squares, border=border) for bgr, squares in pairs]
+        return assess(self.regressor, crops[0] if len(crops) == 1 else np.concatenate(crops))
 
-    def _faces(
-        self,
-        detections: list[Detection],
-        boxes: list[CropBox],
-        answer: Prediction,
-        landmarks: FloatArray,
-    ) -> list[Face]:
-        raw, expected = answer.params, answer.expected_nme
+    def _next_crops(
+        self, photos: list[NDArray[np.uint8]], boxes: list[list[CropBox]], raw: FloatArray
+    ) -> list[list[CropBox]]:
+        """The crops of the next pass, from the raw parameters (N, 62) of this one."""
+        decoded = iter(self.face_model.decode_landmarks(raw))
         frame = self.regressor.info.frame
-        outline = np.concatenate([landmarks.min(axis=1)[:, :2], landmarks.max(axis=1)[:, :2]], 1)
-        scores = np.array([d.score for d in detections])
-        different = non_maximum_suppression(outline, scores, _SAME_FACE_IOU)
-        weights = unit_weights(raw[:, EXPRESSION], self.face_model)
         return [
-            Face(
-                box=detections[i].box,
-                score=detections[i].score,
-                params=raw[i],
-                crop=boxes[i],
-                frame=frame,
-                landmarks=landmarks[i],
-                pose=image_pose(raw[i], boxes[i], frame, self.conventions),
-                arkit=dict(zip(self.face_model.unit_names, weights[i].tolist(), strict=True)),
-                face_model=self.face_model,
-                expected_nme=None if expected is None else float(expected[i]),
-            )
-            for i in different.tolist()
+            [next_crop(crop_to_image(next(decoded), box, frame), box, bgr.shape) for box in squares]
+            for bgr, squares in zip(photos, boxes, strict=True)
         ]
 
+    def _face(
+        self,
+        detection: Detection | None,
+        crop: CropBox,
+        shape: tuple[int, ...],
+        answer: Prediction,
+        index: int,
+    ) -> Face:
+        expected = answer.expected_nme
+        face = Face(
+            box=(0.0, 0.0, 0.0, 0.0) if detection is None else detection.box,
+            score=0.0 if detection is None else detection.score,
+            params=answer.params[index],
+            crop=crop,
+            frame=self.regressor.info.frame,
+            face_model=self.face_model,
+            image_size=(shape[0], shape[1]),
+            conventions=self.conventions,
+            expected_nme=None if expected is None else float(expected[index]),
+        )
+        return face if detection is not None else replace(face, box=outline(face.landmarks))
 
-def _checked(image: NDArray[np.uint8], channel_order: str) -> NDArray[np.uint8]:
+
+def outline(landmarks: ArrayLike) -> tuple[float, float, float, float]:
+    """(x0, y0, x1, y1) about (n, 2 or 3) landmarks, in their frame.
+
+    >>> outline([[3, 1, 9], [2, 5, 0]])
+    (2.0, 1.0, 3.0, 5.0)
+    """
+    xy = np.asarray(landmarks, dtype=np.float64)[:, :2]
+    x0, y0 = xy.min(axis=0).tolist()
+    x1, y1 = xy.max(axis=0).tolist()
+    return x0, y0, x1, y1
+
+
+def different_faces(faces: list[Face]) -> list[Face]:
+    """Faces of one photo, best score first, without second answers to one face."""
+    if len(faces) < 2:
+        return faces
+    outlines = np.array([outline(face.landmarks) for face in faces])
+    scores = np.array([face.score for face in faces])
+    kept = non_maximum_suppression(outlines, scores, _SAME_FACE_IOU)
+    return [faces[i] for i in kept.tolist()]
+
+
+def as_bgr(image: Image, channel_order: ChannelOrder) -> NDArray[np.uint8]:
+    """A photo, given as array or path, as contiguous (H, W, 3) uint8 BGR.
+
+    Raises:
+        SynergyNetError: not such an image.
+    """
+    if isinstance(image, str | Path):
+        return read_image(image)
+    if image is None:
+        raise SynergyNetError(
+            "the image is None; cv2.imread answers so where it cannot read a file: use read_image"
+        )
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         kind = getattr(image, "dtype", type(image).__name__)
         raise SynergyNetError(f"the image is {kind}, expected a uint8 array (H, W, 3)")
@@ -200,6 +339,13 @@ def _checked(image: NDArray[np.uint8], channel_order: str) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[..., ::-1] if channel_order == "RGB" else image)
 
 
+def _numbered(image: Image, channel_order: ChannelOrder, number: int) -> NDArray[np.uint8]:
+    try:
+        return as_bgr(image, channel_order)
+    except SynergyNetError as error:
+        raise SynergyNetError(f"image {number} of the list: {error}") from error
+
+
 def _usable(box: CropBox, shape: tuple[int, ...]) -> bool:
     """Whether a crop is finite, of a possible size, and touches the image."""
     if not np.isfinite([box.left, box.top, box.side]).all():
@@ -208,8 +354,20 @@ def _usable(box: CropBox, shape: tuple[int, ...]) -> bool:
     return bool(inside and 1 <= box.side <= largest_side(shape) - 1)
 
 
-def _next_crop(landmarks: FloatArray, box: CropBox, shape: tuple[int, ...]) -> CropBox:
-    """The crop of the next pass; the same one again where the landmarks make no sense."""
+def next_crop(landmarks: FloatArray, box: CropBox, shape: tuple[int, ...]) -> CropBox:
+    """The crop of the next pass or frame, cut about the landmarks of this one.
+
+    Args:
+        landmarks: (68, 3) image frame, seen in ``box``.
+        shape: of the image, (H, W, ...).
+
+    Returns:
+        A box on whole pixels; ``box`` again where the landmarks make no sense.
+
+    >>> corners = np.array([[100.0, 100.0, 0.0], [170.0, 150.0, 0.0]])
+    >>> next_crop(corners, CropBox(80.5, 80.5, 100), (480, 640))
+    CropBox(left=85.5, top=75.5, side=99)
+    """
     if not np.isfinite(landmarks).all():
         return box
     following = crop_from_landmarks(landmarks)

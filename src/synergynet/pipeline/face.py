@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,24 +19,27 @@ from ..geometry.crops import CropBox
 from ..geometry.params import EXPRESSION, INPUT_SIZE, SHAPE, FloatArray, split
 from ..geometry.pose import Pose, decompose_exact, decompose_official, euler_from_camera
 from ..regression.confidence import confidence
+from .arkit import unit_weights
 
 _SIGNIFICANT = 7  # float32 holds no more digits
 
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """One face.
+    """One face: what detector and network said, and, made on first use, what follows from it.
+
+    ``dataclasses.replace(face, params=...)`` is the same face with other parameters.
 
     Attributes:
-        box: (x0, y0, x1, y1) of the detector, image frame (0-based pixel centres, y down).
-        score: of the detector, 0 to 1.
+        box: (x0, y0, x1, y1) of the detector, image frame (0-based pixel centres, y down); of
+            the landmarks where no detector was asked.
+        score: of the detector, 0 to 1; 0 where no detector was asked.
         params: (62,) raw parameters, valid in ``crop``.
         crop: whole-pixel square of the photo that the network saw last.
         frame: of the decoded parameters in that crop: ``pixel`` or ``protocol``.
-        landmarks: (68, 3) image frame; z in pixels toward the viewer, arbitrary origin.
-        pose: rotation, scale, translation and angles; translation in the image frame.
-        arkit: expression unit -> weight in [0, 1]; empty if the face model has no units.
         face_model: that the parameters drive.
+        image_size: (H, W) of the photo.
+        conventions: of the pose's angles and translation.
         expected_nme: how far off the network expects its landmarks to be: their mean distance
             in percent of the face's size; None if the weights were not calibrated for it.
     """
@@ -45,10 +49,9 @@ class Face:
     params: FloatArray = field(repr=False)
     crop: CropBox
     frame: Frame
-    landmarks: FloatArray = field(repr=False)
-    pose: Pose = field(repr=False)
-    arkit: Mapping[str, float] = field(repr=False)
     face_model: FaceModel = field(repr=False)
+    image_size: tuple[int, int]
+    conventions: Conventions = field(default_factory=Conventions.exact, repr=False)
     expected_nme: float | None = None
 
     @property
@@ -67,9 +70,26 @@ class Face:
         return self.params[EXPRESSION]
 
     @cached_property
+    def landmarks(self) -> FloatArray:
+        """(68, 3) image frame, in the order of iBUG 68; z in pixels toward the viewer, arbitrary
+        origin."""
+        return crop_to_image(self.face_model.decode_landmarks(self.params), self.crop, self.frame)
+
+    @cached_property
     def vertices(self) -> FloatArray:
-        """(V, 3) float64 mesh in the image frame; made on first use."""
+        """(V, 3) float64 mesh in the image frame."""
         return crop_to_image(self.face_model.decode_vertices(self.params), self.crop, self.frame)
+
+    @cached_property
+    def pose(self) -> Pose:
+        """Rotation, scale, translation and angles; the translation in the image frame."""
+        return image_pose(self.params, self.crop, self.frame, self.conventions)
+
+    @cached_property
+    def arkit(self) -> Mapping[str, float]:
+        """Expression unit -> weight in [0, 1]; empty if the face model has no units."""
+        weights = unit_weights(self.expression, self.face_model)[0]
+        return dict(zip(self.face_model.unit_names, weights.tolist(), strict=True))
 
     @property
     def triangles(self) -> NDArray[np.int32]:
@@ -99,6 +119,63 @@ class Face:
             },
             "arkit": {name: round(float(w), 4) for name, w in self.arkit.items()},
         }
+
+    def save(
+        self,
+        path: str | Path,
+        image: NDArray[np.uint8] | None = None,
+        *,
+        space: Literal["image", "head", "camera"] = "image",
+        focal: float | None = None,
+        texture_size: int = 1024,
+        channel_order: Literal["BGR", "RGB"] = "BGR",
+    ) -> list[Path]:
+        """Write the face as its path's ending says; the folder is made.
+
+        ``.json``: :meth:`to_dict`. ``.obj``, ``.ply``, ``.glb``: the mesh, textured if the photo
+        is given and grey if not; an ``.obj`` then brings ``.mtl`` and ``_uv.png``. Every file
+        appears whole or not at all.
+
+        Args:
+            image: (H, W, 3) uint8, the photo in which the face was found.
+            space: of the mesh, y up: ``image`` (pixels), ``head`` (millimetres, no pose) or
+                ``camera`` (millimetres).
+            focal: of the camera in pixels for ``camera``; by default the photo's longer side.
+            texture_size: side of the texture in pixels.
+            channel_order: of ``image``, **BGR by default**.
+
+        Returns:
+            The files written.
+
+        >>> from synergynet import FaceAnalyzer, read_image
+        >>> photo = read_image("examples/astronaut.jpg")
+        >>> (face,) = FaceAnalyzer()(photo)
+        >>> [path.name for path in face.save("output/face.glb", photo)]  # doctest: +SKIP
+        ['face.glb']
+
+        Raises:
+            SynergyNetError: another ending, another photo's size, a face model without
+                triangles, or the system refuses.
+        """
+        from .saving import save_face
+
+        return save_face(
+            self,
+            path,
+            image,
+            space=space,
+            focal=focal,
+            texture_size=texture_size,
+            channel_order=channel_order,
+        )
+
+    def draw(
+        self, image: NDArray[np.uint8], kind: str = "mesh", **options: Any
+    ) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """A picture of this face alone; arguments as of :func:`synergynet.draw`."""
+        from .drawing import draw
+
+        return draw(image, self, kind, **options)
 
 
 def crop_to_image(points: ArrayLike, crop: CropBox, frame: Frame) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,6 +61,8 @@ _MESH_OPACITY = 0.72
 _GROUND = 245  # grey behind solid meshes
 
 NO_FACE = "no face was found"
+
+_FACE_ENDINGS = (".obj", ".mtl", ".ply", ".glb", "_uv.png")
 
 _JPEG_QUALITY = 95
 _JPEG_MAX_SIDE = 65_500  # pixels; the format's limit is 65,535
@@ -302,9 +305,15 @@ def check_triangles(faces: Iterable[Face]) -> None:
 def remove_results(base: Path) -> None:
     """Remove what an earlier run wrote for the photo whose results are ``base`` + ending."""
     old = [base.with_name(base.name + ending) for ending in (".json", *picture_endings())]
-    own = re.compile(re.escape(base.name) + r"_face\d+(\.(obj|mtl|ply|glb)|_uv\.png)")
-    if base.parent.is_dir():
-        old += [path for path in base.parent.iterdir() if own.fullmatch(path.name)]
+    # Faces are numbered without gaps. The last goes first: what is cut short can be repeated.
+    faces: list[Path] = []
+    for number in itertools.count():
+        ends = [f"_face{number}{ending}" for ending in _FACE_ENDINGS]
+        there = [path for e in ends if (path := base.with_name(base.name + e)).exists()]
+        if not there:
+            break
+        faces = there + faces
+    old += faces
     for path in old:
         try:
             path.unlink(missing_ok=True)
@@ -314,7 +323,8 @@ def remove_results(base: Path) -> None:
 
 def picture_endings() -> list[str]:
     """What the names of pictures may end with after the photo's stem."""
-    return [f"_{kind}{suffix}" for kind in ALL_DRAWINGS for suffix in (".jpg", ".png")]
+    kinds = [kind for kind in ALL_DRAWINGS if kind != "uv"]
+    return [f"_{kind}{suffix}" for kind in kinds for suffix in (".jpg", ".png")]
 
 
 def picture_suffix(kind: str, photo: Path) -> str:

@@ -1,0 +1,227 @@
+"""``synergynet video``: a video or camera in; a drawn video and JSON lines out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import SynergyNetError
+
+if TYPE_CHECKING:
+    from ..pipeline.video_files import VideoSource
+
+_DEFAULT = "landmarks,pose"
+_SURFACES = ("mesh", "solid", "depth", "pncc", "normals")
+_LINES = ("landmarks", "pose", "box", "id")
+
+
+def _parse_draw(value: str) -> str:
+    names = [name.strip() for name in value.split(",")]
+    if names == ["none"]:
+        return "none"
+    known = (*_SURFACES, *_LINES)
+    if not set(names) <= set(known):
+        raise typer.BadParameter(f"'{value}'; give a list of {', '.join(known)}, or none")
+    if len(set(names) & set(_SURFACES)) > 1:
+        raise typer.BadParameter(
+            f"'{value}'; {', '.join(_SURFACES)} hide one another, so give one of them"
+        )
+    return ",".join(dict.fromkeys(names))
+
+
+def video(
+    source: Annotated[
+        Path | None, typer.Argument(help="A video.", metavar="VIDEO", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The drawn video: .mp4, .mov, .mkv or .avi."),
+    ] = None,
+    json_lines: Annotated[
+        Path | None, typer.Option("--json", help="One JSON object per frame and line (.jsonl).")
+    ] = None,
+    camera: Annotated[
+        int | None, typer.Option(min=0, help="A camera's number, in place of a video.")
+    ] = None,
+    draw: Annotated[
+        str,
+        typer.Option(
+            callback=_parse_draw,
+            help="With commas: any of "
+            + ",".join(_LINES)
+            + ", and one of "
+            + ",".join(_SURFACES)
+            + "; or none.",
+        ),
+    ] = _DEFAULT,
+    smooth: Annotated[bool, typer.Option(help="Filter the faces from frame to frame.")] = True,
+    window: Annotated[
+        bool | None,
+        typer.Option(
+            help="Show it; q ends. Default: for a camera, if there is a display.",
+            show_default=False,
+        ),
+    ] = None,
+    detect_every: Annotated[
+        float, typer.Option(min=0.01, max=3600, help="Seconds between looks for new faces.")
+    ] = 1.0,
+    weights: Annotated[
+        str | None,
+        typer.Option(help=".onnx, .safetensors or .pth.tar. Default: the shipped network."),
+    ] = None,
+    face_model: Annotated[
+        str | None,
+        typer.Option(help="'open-head' (default), a 3dmm_data folder, or an .npz face model."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where the network runs: cpu or cuda.")] = "cpu",
+) -> None:
+    """Follow the faces of a video or camera: landmarks, pose, mesh, with an id each.
+
+    Writes a video with -o, numbers with --json. Ctrl-C ends early and keeps what is done.
+    The sound is kept if ffmpeg is installed.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    from rich.console import Console
+
+    from ..detection import create_detector
+    from ..pipeline import FaceAnalyzer
+    from ..pipeline.tracking import FaceTracker
+    from ..pipeline.video import process_video, show_in_window
+    from ..pipeline.video_files import VideoSource
+
+    if (source is None) == (camera is None):
+        raise typer.BadParameter("give either a video or --camera")
+    _check_outputs(source, output, json_lines)
+    show = _wants_window(window, camera is not None, output is None and json_lines is None)
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    with ExitStack() as stack:
+        place: Path | int = source if source is not None else (camera or 0)
+        frames = VideoSource(place)
+        stack.callback(frames.close)
+        # One thread: the network is small, and the other cores decode the video.
+        analyzer = FaceAnalyzer(
+            create_detector(threads=1), weights, face_model, device=device, threads=1
+        )
+        tracker = FaceTracker(
+            analyzer, smooth=smooth, frame_rate=frames.frame_rate, detect_every=detect_every
+        )
+        signals = stack.enter_context(_signals())
+        clock = time.perf_counter()
+        with _progress(frames) as progress:
+            summary = process_video(
+                frames,
+                tracker,
+                output=output,
+                json_lines=json_lines,
+                draw=[] if draw == "none" else draw.split(","),
+                show=show_in_window if show else None,
+                stop=lambda: bool(signals),
+                progress=progress,
+            )
+        seconds = time.perf_counter() - clock
+        complaint = None if signals or show else frames.complaint()
+    count = f"{summary.faces} face{'' if summary.faces == 1 else 's'}"
+    out.print(
+        f"{frames.name}: {summary.frames} frames of {frames.size[1]} x {frames.size[0]} pixels, "
+        f"{count}, {summary.frames / max(seconds, 1e-9):.1f} frames/s"
+    )
+    written = [str(path) for path in (output, json_lines) if path is not None]
+    if written:
+        out.print(f"  -> {', '.join(written)}")
+    for note in summary.notes:
+        out.print(f"  {note}")
+    if signals:
+        out.print("  stopped early; the results go up to there")
+        raise typer.Exit(128 + signals[0])
+    if complaint is not None:
+        raise SynergyNetError(complaint)
+
+
+def _check_outputs(source: Path | None, output: Path | None, json_lines: Path | None) -> None:
+    from ..pipeline.video_files import CODECS
+
+    if output is not None and output.suffix.lower() not in CODECS:
+        raise SynergyNetError(
+            f"{output}: videos are written as {', '.join(CODECS)}; choose one of these suffixes"
+        )
+    paths = [path.absolute() for path in (source, output, json_lines) if path is not None]
+    for number, path in enumerate(paths):
+        if any(_same(path, other) for other in paths[:number]):
+            raise SynergyNetError(f"{path}: given twice; results need files of their own")
+    for path in (p for p in (output, json_lines) if p is not None):
+        if path.is_dir():
+            raise SynergyNetError(f"{path}: a folder; give the name of a file in it")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SynergyNetError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
+
+
+def _wants_window(asked: bool | None, is_camera: bool, nothing_else: bool) -> bool:
+    """Whether to open a window."""
+    from ..pipeline.video import window_problem
+
+    wanted = is_camera if asked is None else asked
+    if not wanted:
+        if nothing_else:
+            raise typer.BadParameter("nothing to write: give -o, --json or --window")
+        return False
+    problem = window_problem()
+    if problem is not None and (asked or nothing_else):
+        raise SynergyNetError(problem)
+    return problem is None
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The signals that asked to stop so far; a second one ends the program at once."""
+    seen: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(source: VideoSource) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr with the frame rate, if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        Remaining(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(source.name, total=source.frame_count, rate="")
+        start = time.perf_counter()
+
+        def step(done: int) -> None:
+            rate = done / max(time.perf_counter() - start, 1e-9)
+            bar.update(task, completed=done, rate=f"{rate:.0f} frames/s")
+
+        yield step

@@ -1,0 +1,211 @@
+"""Photos of every format, from a colour-coded picture: orientation and channels can be checked."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from synergynet.errors import SynergyNetError
+from synergynet.pipeline import images, read_image
+from synergynet.pipeline.image_headers import declared_size, image_kind, may_be_turned
+
+Image = pytest.importorskip("PIL.Image", reason="Pillow writes the photos of these tests")
+features = pytest.importorskip("PIL.features")
+
+WIDTH, HEIGHT = 48, 32
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+UPRIGHT = [RED, GREEN, BLUE, WHITE]
+# The corners as seen after turning: EXIF orientation -> top left, top right, bottom left, right.
+TURNED = {
+    2: [GREEN, RED, WHITE, BLUE],
+    3: [WHITE, BLUE, GREEN, RED],
+    6: [BLUE, RED, WHITE, GREEN],
+    8: [GREEN, WHITE, RED, BLUE],
+}
+OPENCV = tuple(int(part) for part in cv2.__version__.split(".")[:2])
+needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
+needs_heif = pytest.mark.skipif(
+    importlib.util.find_spec("pillow_heif") is None, reason="the extra 'heic' is not installed"
+)
+
+
+def quarters() -> np.ndarray:
+    """(32, 48, 3) uint8 RGB: red, green over blue, white."""
+    rgb = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
+    for (y, x), colour in zip(((0, 0), (0, 1), (1, 0), (1, 1)), UPRIGHT, strict=True):
+        rgb[16 * y : 16 * y + 16, 24 * x : 24 * x + 24] = colour
+    return rgb
+
+
+def encoded(form: str, mode: str = "RGB", **options: object) -> bytes:
+    """The picture as a file of ``form``; ``orientation`` is written as EXIF."""
+    photo = Image.fromarray(quarters())
+    photo = photo.quantize(8) if mode == "P" else photo.convert(mode)
+    if "orientation" in options:
+        exif = Image.Exif()
+        exif[0x0112] = options.pop("orientation")
+        options["exif"] = exif
+    if form == "HEIF":
+        importlib.import_module("pillow_heif").register_heif_opener()
+    stream = io.BytesIO()
+    photo.save(stream, form, **options)
+    return stream.getvalue()
+
+
+def check(
+    path: Path, data: bytes, expected: list[tuple[int, int, int]], tolerance: int = 0
+) -> None:
+    path.write_bytes(data)
+    read = read_image(path)
+    assert read.dtype == np.uint8 and read.flags.c_contiguous
+    height, width = read.shape[:2]
+    sideways = expected in (TURNED[6], TURNED[8])
+    assert (width, height) == ((HEIGHT, WIDTH) if sideways else (WIDTH, HEIGHT))
+    places = [(height // 4, width // 4), (height // 4, 3 * width // 4)]
+    places += [(3 * height // 4, width // 4), (3 * height // 4, 3 * width // 4)]
+    for (y, x), colour in zip(places, expected, strict=True):
+        np.testing.assert_allclose(read[y, x][::-1].astype(int), colour, atol=tolerance)
+
+
+FORMATS: dict[str, Callable[[], bytes]] = {
+    "png": lambda: encoded("PNG"),
+    "png palette": lambda: encoded("PNG", "P"),
+    "png palette transparent": lambda: encoded("PNG", "P", transparency=0),
+    "png alpha": lambda: encoded("PNG", "RGBA"),
+    "bmp": lambda: encoded("BMP"),
+    "bmp palette": lambda: encoded("BMP", "P"),
+    "bmp alpha": lambda: encoded("BMP", "RGBA"),
+    "tiff": lambda: encoded("TIFF"),
+    "tiff palette": lambda: encoded("TIFF", "P"),
+    "tiff alpha": lambda: encoded("TIFF", "RGBA"),
+    "tiff lzw": lambda: encoded("TIFF", compression="tiff_lzw"),
+    "tiff cmyk": lambda: encoded("TIFF", "CMYK"),
+    "webp": lambda: encoded("WEBP", lossless=True),
+    "webp alpha": lambda: encoded("WEBP", "RGBA", lossless=True),
+    "jpeg": lambda: encoded("JPEG", quality=95),
+    "jpeg progressive": lambda: encoded("JPEG", quality=95, progressive=True),
+    "jpeg cmyk": lambda: encoded("JPEG", "CMYK", quality=95),
+    "png 16 bits": lambda: _opencv(".png", quarters().astype(np.uint16) * 257),
+    "tiff 16 bits": lambda: _opencv(".tiff", quarters().astype(np.uint16) * 257),
+    "gif": lambda: encoded("GIF"),
+    "gif animated": lambda: encoded("GIF", save_all=True, append_images=[_black()]),
+    "tiff pages": lambda: encoded("TIFF", save_all=True, append_images=[_black()]),
+    "png animated": lambda: encoded("PNG", save_all=True, append_images=[_black()]),
+}
+
+
+def _opencv(suffix: str, rgb: np.ndarray) -> bytes:
+    return cv2.imencode(suffix, rgb[..., ::-1])[1].tobytes()
+
+
+def _black() -> object:
+    return Image.new("RGB", (WIDTH, HEIGHT))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats(tmp_path, name) -> None:
+    # The ending lies: what counts is the content.
+    check(tmp_path / "photo.jpg", FORMATS[name](), UPRIGHT, tolerance=3)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "JPEG", "WEBP"])
+def test_grey_becomes_three_equal_channels(tmp_path, form) -> None:
+    luma = [(76,) * 3, (150,) * 3, (29,) * 3, WHITE]
+    options = {"quality": 95} if form in ("JPEG", "WEBP") else {}
+    check(tmp_path / "grey", encoded(form, "L", **options), luma, tolerance=3)
+    deep = (np.asarray(Image.fromarray(quarters()).convert("L")).astype(np.uint16)) * 257
+    check(tmp_path / "deep", cv2.imencode(".png", deep)[1].tobytes(), luma, tolerance=1)
+    check(tmp_path / "alpha", encoded("PNG", "LA"), luma)
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "JPEG",
+        "PNG",
+        "TIFF",
+        pytest.param(
+            "WEBP", marks=pytest.mark.skipif(OPENCV < (4, 11), reason="OpenCV too old for it")
+        ),
+        pytest.param("AVIF", marks=needs_avif),
+    ],
+)
+def test_the_exif_orientation_is_applied(tmp_path, form, orientation) -> None:
+    options = {} if form in ("PNG", "TIFF") else {"quality": 95}
+    data = encoded(form, orientation=orientation, **options)
+    check(tmp_path / "photo", data, TURNED[orientation], tolerance=8)
+
+
+@needs_heif
+def test_heic_is_read(tmp_path) -> None:
+    check(tmp_path / "a.heic", encoded("HEIF", quality=95), UPRIGHT, tolerance=8)
+    assert image_kind((tmp_path / "a.heic").read_bytes()) == "HEIC"
+
+
+@needs_avif
+def test_avif_is_read(tmp_path) -> None:
+    data = encoded("AVIF", quality=95)
+    check(tmp_path / "a.avif", data, UPRIGHT, tolerance=8)
+    assert image_kind(data) == "AVIF" and not may_be_turned(data)
+    assert may_be_turned(encoded("AVIF", orientation=6))
+
+
+def test_a_missing_package_is_one_sentence(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(images.importlib.util, "find_spec", lambda name: None)
+    path = tmp_path / "phone.jpg"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 50)
+    with pytest.raises(SynergyNetError, match=r"phone.jpg: .*HEIC.*synergynet\[heic\]"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "HEIF"])
+def test_a_file_cut_off_anywhere_is_one_sentence(tmp_path, form) -> None:
+    if form == "AVIF" and not features.check("avif"):
+        pytest.skip("Pillow without AVIF")
+    if form == "HEIF" and importlib.util.find_spec("pillow_heif") is None:
+        pytest.skip("the extra 'heic' is not installed")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    if form == "HEIF":
+        importlib.import_module("pillow_heif").register_heif_opener()
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, form)
+    data = stream.getvalue()
+    for part in (0.01, 0.3, 0.6, 0.9):
+        path = tmp_path / "cut.img"
+        path.write_bytes(data[: int(len(data) * part)])
+        with pytest.raises(SynergyNetError, match=r"cut.img: (a damaged|not a readable)"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_headers_declare_the_size(name) -> None:
+    data = FORMATS[name]()
+    assert declared_size(data) == (WIDTH, HEIGHT)
+    for end in range(0, min(len(data), 600), 7):
+        declared_size(data[:end])  # never an exception
+    assert declared_size(b"BM") is None and declared_size(b"") is None
+
+
+@pytest.mark.parametrize("name", ["png", "jpeg", "webp", "webp alpha", "gif", "bmp", "tiff"])
+def test_bombs_are_refused_before_they_are_decoded(tmp_path, monkeypatch, name) -> None:
+    def decode(data: bytes) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(images, "_decode", decode)
+    monkeypatch.setattr(images, "MAX_PIXELS", WIDTH * HEIGHT - 1)
+    (tmp_path / "big").write_bytes(FORMATS[name]())
+    with pytest.raises(SynergyNetError, match="48 x 32 pixels; photos may have"):
+        read_image(tmp_path / "big")
+
+
+def test_bmp_sizes_may_be_negative() -> None:
+    top_down = b"BM" + b"\0" * 12 + struct.pack("<Iii", 40, 30, -20) + b"\0" * 30
+    assert declared_size(top_down) == (30, 20)
