@@ -241,7 +241,7 @@ def test_every_picture_of_two_faces_is_drawn(tiny_model, tmp_path) -> None:
 
 def test_lines_end_where_a_nearer_face_begins(pictures) -> None:
     near = pictures.faces[0]
-    small = replace(near, landmarks=near.landmarks, pose=replace(near.pose, scale=0.1))
+    small = replace(near, face_model=replace(near.face_model, millimetres_per_unit=10.0))
     both = writers.Pictures(pictures.image, [small, near])
     assert both.hidden(1) is None
     hidden = both.hidden(0)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from test_pipeline import SIZE, analyzer
 
-from synergynet import files
+from synergynet import draw, files
 from synergynet.errors import SynergyNetError
 from synergynet.pipeline import read_image, writers
 
@@ -79,9 +79,9 @@ def test_the_obj_is_the_models_mesh_upright(tiny_model, photo, tmp_path) -> None
 def test_pictures_and_json_say_what_was_found(tiny_model, photo, tmp_path) -> None:
     faces = analyzer(tiny_model, (200, 150, 100), (60, 60, 60))(photo)
     for kind in writers.DRAWINGS:
-        picture = writers.draw_faces(photo, faces, kind)
+        picture = draw(photo, faces, kind)
         assert picture.shape == photo.shape and (picture != photo).any()
-        np.testing.assert_array_equal(writers.draw_faces(photo, [], kind), photo)
+        np.testing.assert_array_equal(draw(photo, [], kind), photo)
         path = writers.write_picture(tmp_path / f"{kind}.png", picture)
         np.testing.assert_array_equal(read_image(path), picture)
     wide = np.zeros((1, 70_000, 3), dtype=np.uint8)
@@ -93,10 +93,10 @@ def test_pictures_and_json_say_what_was_found(tiny_model, photo, tmp_path) -> No
     nobody = json.loads(writers.write_json(path, "x", photo, []).read_text())
     assert nobody["faces"] == [] and "no face" in nobody["message"]
     with pytest.raises(SynergyNetError, match="unknown drawing"):
-        writers.draw_faces(photo, faces, "hat")
+        draw(photo, faces, "hat")
     bare = replace(tiny_model, triangles=np.zeros((0, 3), dtype=np.int32))
     with pytest.raises(SynergyNetError, match="no triangles"):
-        writers.draw_faces(photo, [replace(faces[0], face_model=bare)], "mesh")
+        draw(photo, [replace(faces[0], face_model=bare)], "mesh")
 
 
 def test_nothing_half_written_remains(tmp_path, monkeypatch) -> None:

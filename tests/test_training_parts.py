@@ -26,7 +26,7 @@ from synergynet.training.config import TrainConfig, load_config
 from synergynet.training.logs import PHASES, PhaseClock, RunLog
 from synergynet.training.loop import Trainer
 from synergynet.training.network import MovingAverage, train_mode
-from synergynet.training.precision import autocast_backbone
+from synergynet.training.precision import autocast_network
 from synergynet.training.schedule import Schedule
 
 OFFICIAL = Path(__file__).parents[1] / "configs" / "synergy_net" / "synergynet.yaml"
@@ -138,7 +138,7 @@ def test_moving_average_by_hand() -> None:
     assert average.values["num_batches_tracked"].item() == 7
 
 
-def test_bf16_runs_the_backbone_alone(tiny_model: FaceModel) -> None:
+def test_bf16_between_pixels_and_answers(tiny_model: FaceModel) -> None:
     torch.manual_seed(0)
     whitening = Whitening(np.zeros(62, np.float32), np.ones(62, np.float32))
     net = SynergyNet(build_backbone("mobilenet_025"), tiny_model, whitening)
@@ -158,7 +158,7 @@ def test_bf16_runs_the_backbone_alone(tiny_model: FaceModel) -> None:
 
         module.register_forward_hook(note)
     torch.manual_seed(0)
-    autocast_backbone(net.I2P, "bf16", torch.device("cpu"))
+    autocast_network(net, "bf16", torch.device("cpu"))
     half = net.training_losses(images, torch.randn(2, 62))
     for name, dtype in inside.items():
         module = layers[name]

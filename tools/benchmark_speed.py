@@ -15,8 +15,8 @@ from statistics import median
 import cv2
 import numpy as np
 
-from synergynet import FaceAnalyzer, read_image
-from synergynet.pipeline.writers import DRAWINGS, draw_faces
+from synergynet import FaceAnalyzer, draw, read_image
+from synergynet.pipeline.writers import DRAWINGS
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
         }
         for kind in DRAWINGS:
             clock = time.perf_counter()
-            draw_faces(image, analysis.faces, kind)
+            draw(image, analysis.faces, kind)
             steps[f"drawing {kind}"] = time.perf_counter() - clock
         if run >= 3:  # the first ones warm up
             for name, seconds in steps.items():

@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from synergynet import FaceAnalyzer, read_image
-from synergynet.pipeline.writers import DRAWINGS, draw_faces, write_picture
+from synergynet import FaceAnalyzer, draw, read_image
+from synergynet.pipeline.writers import DRAWINGS, write_picture
 
 ENLARGE = 3
 MARGIN = 0.45
@@ -34,7 +34,7 @@ def main() -> None:
     large = cv2.resize(part, None, fx=ENLARGE, fy=ENLARGE, interpolation=cv2.INTER_CUBIC)
     image = np.asarray(large, dtype=np.uint8)
     faces = analyzer(image)
-    write_picture(args.output, np.hstack([draw_faces(image, faces, kind) for kind in DRAWINGS]))
+    write_picture(args.output, np.hstack([draw(image, faces, kind) for kind in DRAWINGS]))
 
 
 if __name__ == "__main__":

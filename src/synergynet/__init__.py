@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .pipeline.face import Face
     from .pipeline.images import read_image
     from .pipeline.official_api import SynergyNet
+    from .pipeline.tracking import FaceTracker
 
     __version__: str
 
@@ -35,6 +36,7 @@ __all__ = [
     "Face",
     "FaceAnalyzer",
     "FaceModel",
+    "FaceTracker",
     "SynergyNet",
     "SynergyNetError",
     "__version__",
@@ -47,6 +49,7 @@ _HOMES = {
     "Face": ".pipeline.face",
     "FaceAnalyzer": ".pipeline.analyzer",
     "FaceModel": ".face_model.model",
+    "FaceTracker": ".pipeline.tracking",
     "SynergyNet": ".pipeline.official_api",
     "SynergyNetError": ".errors",
     "draw": ".pipeline.drawing",

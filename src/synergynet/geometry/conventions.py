@@ -31,6 +31,8 @@ class Conventions:
         sqrt_epsilon: added under the square root of the parameter losses; 0 gives the official
             NaN gradient at zero error.
         repeated_mask_bug: the official ``rdown`` occlusion mask keeps the top-left quadrant.
+        back_projection: of points from the crop to the photo; ``official`` takes the crop's 0-based
+            first pixel for a 1-based one and leaves the translation's z in crop pixels.
         translation_y_flip: flip the pose's y translation into the image frame; the official
             code forgets to.
     """
@@ -44,6 +46,7 @@ class Conventions:
     regressor_slice: Literal["first50", "last50"] = "last50"
     sqrt_epsilon: float = 1e-8
     repeated_mask_bug: bool = False
+    back_projection: Literal["official", "exact"] = "exact"
     translation_y_flip: bool = True
 
     @classmethod
@@ -64,5 +67,6 @@ class Conventions:
             regressor_slice="first50",
             sqrt_epsilon=0.0,
             repeated_mask_bug=True,
+            back_projection="official",
             translation_y_flip=False,
         )

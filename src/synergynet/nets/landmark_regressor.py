@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..geometry.params import N_EXPRESSION, N_POSE, N_SHAPE
-from .mafa import point_layer, point_rows
+from .mafa import exact_point_layer, point_layer, point_rows
 
 
 class LandmarkRegressor(nn.Module):
@@ -42,16 +42,17 @@ class LandmarkRegressor(nn.Module):
         Trained with the official slice (``Conventions.regressor_slice == "first50"``) the
         outputs do not mean that: see :func:`synergynet.nets.losses.regressed_coefficients`.
         """
-        x = F.relu(point_layer(point_rows(landmarks), self.conv1, self.bn1), inplace=True)
+        x = F.relu(exact_point_layer(point_rows(landmarks), self.conv1, self.bn1), inplace=True)
         x = F.relu(point_layer(x, self.conv2, self.bn2), inplace=True)
         x = F.relu(point_layer(x, self.conv3, self.bn3), inplace=True)
         x = F.relu(point_layer(x, self.conv4, self.bn4), inplace=True)
         x = F.relu(point_layer(x, self.conv5, self.bn5), inplace=True)
-        x = x.amax(dim=1)
+        x = x.amax(dim=1).float()
         heads = (
             (self.conv6_1, self.bn6_1),  # pose
             (self.conv6_2, self.bn6_2),  # shape
             (self.conv6_3, self.bn6_3),  # expression
         )
-        params = torch.cat([n(F.linear(x, c.weight[..., 0], c.bias)) for c, n in heads], dim=1)
+        with torch.autocast(x.device.type, enabled=False):
+            params = torch.cat([n(F.linear(x, c.weight[..., 0], c.bias)) for c, n in heads], dim=1)
         return F.relu(params) if self.final_relu else params

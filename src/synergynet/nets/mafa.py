@@ -57,7 +57,7 @@ class MAFA(nn.Module):
             expression: (B, 10) whitened expression coefficients.
         """
         rows = point_rows(landmarks)
-        x = F.relu(point_layer(rows, self.conv1, self.bn1), inplace=True)
+        x = F.relu(exact_point_layer(rows, self.conv1, self.bn1), inplace=True)
         points = F.relu(point_layer(x, self.conv2, self.bn2))
         x = F.relu(point_layer(points, self.conv3, self.bn3), inplace=True)
         x = F.relu(point_layer(x, self.conv4, self.bn4), inplace=True)
@@ -66,7 +66,7 @@ class MAFA(nn.Module):
         x = F.relu(normalise(self._aggregate(points, codes), self.bn6), inplace=True)
         x = F.relu(point_layer(x, self.conv7, self.bn7), inplace=True)
         x = F.relu(point_layer(x, self.conv8, self.bn8), inplace=True)
-        x = point_layer(x, self.conv9, self.bn9).transpose(1, 2)
+        x = exact_point_layer(x, self.conv9, self.bn9).transpose(1, 2)
         return F.relu(x) if self.final_relu else x
 
     def _aggregate(self, points: Tensor, codes: Tensor) -> Tensor:
@@ -92,6 +92,12 @@ def point_rows(points: Tensor) -> Tensor:
 def point_layer(rows: Tensor, conv: nn.Conv1d, norm: nn.BatchNorm1d) -> Tensor:
     """``norm(conv(...))`` with a kernel of 1 on rows (B, K, C) -> (B, K, C')."""
     return normalise(convolve(rows, conv.weight, conv.bias), norm)
+
+
+def exact_point_layer(rows: Tensor, conv: nn.Conv1d, norm: nn.BatchNorm1d) -> Tensor:
+    """:func:`point_layer` in float32, whatever autocast asks for: pixels come in or go out here."""
+    with torch.autocast(rows.device.type, enabled=False):
+        return point_layer(rows.float(), conv, norm)
 
 
 def convolve(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

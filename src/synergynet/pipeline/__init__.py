@@ -3,5 +3,17 @@
 from .analyzer import Analysis, FaceAnalyzer, Timings, next_crop
 from .face import Face
 from .images import read_image
+from .smoothing import SmoothingConstants
+from .tracking import FaceTracker, TrackedFace
 
-__all__ = ["Analysis", "Face", "FaceAnalyzer", "Timings", "next_crop", "read_image"]
+__all__ = [
+    "Analysis",
+    "Face",
+    "FaceAnalyzer",
+    "FaceTracker",
+    "SmoothingConstants",
+    "Timings",
+    "TrackedFace",
+    "next_crop",
+    "read_image",
+]

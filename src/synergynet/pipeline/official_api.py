@@ -58,14 +58,14 @@ class SynergyNet:
         conventions: Conventions | None = None,
     ) -> None:
         chosen = conventions or Conventions.exact()
-        self.is_official = chosen == Conventions.official()
+        official_crop = chosen.detector_box == "height"
         self.analyzer = FaceAnalyzer(
             detector=detector,
             weights=weights,
             face_model=face_model,
             device=device,
             conventions=chosen,
-            passes=1 if self.is_official else 2,
+            passes=1 if official_crop else 2,
         )
         self.triangles = self.analyzer.face_model.triangles
 
@@ -86,7 +86,7 @@ class SynergyNet:
             SynergyNetError: not such an image.
         """
         faces = self.analyzer(input)
-        if self.is_official:
+        if self.analyzer.conventions.back_projection == "official":
             landmarks = [official_points(f, f.face_model.decode_landmarks(f.params)) for f in faces]
             meshes = [official_points(f, f.face_model.decode_vertices(f.params)) for f in faces]
             shifts = [official_translation(face) for face in faces]

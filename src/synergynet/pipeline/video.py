@@ -20,7 +20,7 @@ from ..files import whole_file
 from ..rendering.draw import face_size
 from .tracking import FaceTracker, TrackedFace
 from .video_files import VideoFrame, VideoSource, VideoWriter, keep_sound
-from .writers import Pictures
+from .writers import GROUND, Pictures
 
 SURFACES = ("mesh", "solid", "depth", "pncc", "normals")
 """Kinds of drawings that cover faces; a video shows one of them at most."""
@@ -28,7 +28,6 @@ SURFACES = ("mesh", "solid", "depth", "pncc", "normals")
 LINES = ("landmarks", "pose", "box", "id")
 """Kinds that are drawn over it, in this order."""
 
-_GROUND = 245  # grey behind solid meshes, as in pictures
 _DEPTH_RANGE = 150.0
 """Millimetres before and behind the centre of the nearest face that a depth video can show."""
 
@@ -158,7 +157,7 @@ def draw_tracked(
         if kind == "depth":
             out = _depth_picture(pictures.depth)
         elif kind == "solid" and not plain:
-            out = np.full_like(image, _GROUND)
+            out = np.full_like(image, GROUND)
         else:
             out = np.asarray(pictures.draw(kind), dtype=np.uint8)
     for kind in LINES:

@@ -58,7 +58,7 @@ ALL_DRAWINGS = ("landmarks", "pose", "box", "mesh", "solid", "depth", "pncc", "n
 _LINES = ("landmarks", "pose", "box")
 _EXACT = ("depth", "pncc", "normals", "uv")
 _MESH_OPACITY = 0.72
-_GROUND = 245  # grey behind solid meshes
+GROUND = 245  # grey behind solid meshes
 
 NO_FACE = "no face was found"
 
@@ -67,21 +67,6 @@ _FACE_ENDINGS = (".obj", ".mtl", ".ply", ".glb", "_uv.png")
 _JPEG_QUALITY = 95
 _JPEG_MAX_SIDE = 65_500  # pixels; the format's limit is 65,535
 _NUMBER_LIST = re.compile(r"\[\s+([^\[\]{}\"]*?)\s+\]")
-
-
-def draw_faces(image: NDArray[np.uint8], faces: Sequence[Face], kind: str) -> NDArray[np.uint8]:
-    """One picture of all faces, as :class:`Pictures` draws it.
-
-    Args:
-        image: (H, W, 3) uint8 BGR; not changed.
-        kind: one of ``DRAWINGS``.
-
-    Raises:
-        SynergyNetError: an unknown kind, or a mesh of a face model without triangles.
-    """
-    if kind not in DRAWINGS:
-        raise SynergyNetError(f"unknown drawing '{kind}'; choose from {', '.join(DRAWINGS)}")
-    return np.asarray(Pictures(image, faces).draw(kind), dtype=np.uint8)
 
 
 class Pictures:
@@ -263,7 +248,7 @@ class Pictures:
             aim = rotation_from_euler(pitch, yaw, 0.0)
             meshes = [turned(face, aim) for face in self.faces]
         opacity = 1.0 if self.opacity is None else self.opacity
-        ground = np.full_like(self.image, _GROUND) if self.opacity is None else self.image
+        ground = np.full_like(self.image, GROUND) if self.opacity is None else self.image
         return draw_mesh(ground, meshes, triangles, opacity=opacity, scales=self.scales)
 
 

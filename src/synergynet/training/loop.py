@@ -26,7 +26,7 @@ from .feed import Batch, BatchMaker
 from .logs import PhaseClock, RunLog, check_tensorboard
 from .memory import keep_freed_memory
 from .network import MovingAverage, Objective, build_network, channels_last, train_mode
-from .precision import autocast_backbone, check_precision
+from .precision import autocast_network, check_precision
 from .schedule import Schedule, build_optimizer
 from .state import load_state, save_state
 from .validation import Validation, measure, predict, validation_crops
@@ -82,7 +82,7 @@ class Trainer:
         self._schedule = Schedule(config, len(self.train_crops))
         self.steps = self._schedule.steps
         self.net = build_network(config, self.model, self.train_crops).to(self.device)
-        autocast_backbone(self.net.I2P, config.precision, self.device)
+        autocast_network(self.net, config.precision, self.device)
         if self.world.size > 1 and self.device.type == "cuda":
             self.net = nn.SyncBatchNorm.convert_sync_batchnorm(self.net)
         self.whitening = self.net.whitening

@@ -1,4 +1,4 @@
-"""Half precision where it is safe: in the backbone."""
+"""Half precision where it is safe: between the pixels and the answers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SynergyNetError
+from ..nets.synergynet import SynergyNet
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -18,26 +19,32 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise SynergyNetError("precision fp16 trains on a CUDA GPU only; take bf16 or fp32")
 
 
-def autocast_backbone(image_to_params: nn.Module, precision: str, device: torch.device) -> None:
-    """Run ``net.I2P`` in half precision from now on; its heads and answers stay float32.
+def autocast_network(net: SynergyNet, precision: str, device: torch.device) -> None:
+    """Run backbone, MAFA and regressor in half precision from now on; they answer in float32.
 
-    Landmarks and losses are left alone: a face model in micrometres overflows in fp16, and
-    bf16 would round 120 pixels to half a pixel.
+    So do the layers that read pixels of landmarks, and the heads: bf16 would round 120 pixels to
+    half a pixel. Decoding and losses are left alone: a face model in micrometres overflows in fp16.
     """
     if precision not in _DTYPES:
         return
-    for module in image_to_params.modules():
+    for module in net.I2P.modules():
         slow = device.type == "cpu" and _slow_in_half(module)
         if slow or isinstance(module, nn.Linear):
             _keep_float32(module, device)
-    run = image_to_params.forward
+    for part in (net.I2P, net.forwardDirection, net.reverseDirection):
+        if part is not None:
+            _autocast(part, _DTYPES[precision], device)
 
-    def forward(*inputs: Any) -> tuple[Tensor, Tensor]:
-        with torch.autocast(device.type, dtype=_DTYPES[precision]):
-            params, feature = run(*inputs)
-        return params.float(), feature.float()
 
-    image_to_params.forward = forward  # type: ignore[method-assign,unused-ignore]
+def _autocast(part: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
+    run = part.forward
+
+    def forward(*inputs: Any) -> Tensor | tuple[Tensor, ...]:
+        with torch.autocast(device.type, dtype=dtype):
+            answer = run(*inputs)
+        return answer.float() if isinstance(answer, Tensor) else tuple(a.float() for a in answer)
+
+    part.forward = forward  # type: ignore[method-assign,unused-ignore]
 
 
 def _slow_in_half(module: nn.Module) -> bool:

@@ -1,0 +1,69 @@
+"""The Python of the documentation and the example notebook run as they stand."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+PHOTO = REPO / "examples" / "astronaut.jpg"
+NOTEBOOK = REPO / "examples" / "tour.ipynb"
+MAX_NOTEBOOK = 300_000  # bytes
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/outputs.md"])
+def test_python_blocks_run_one_after_the_other(page, tmp_path, monkeypatch) -> None:
+    for name in ("photo.jpg", "a.jpg", "b.jpg"):
+        shutil.copy(PHOTO, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    text = (REPO / page).read_text(encoding="utf-8")
+    blocks = list(re.finditer(r"^```python\n(.*?)^```", text, flags=re.M | re.S))
+    assert blocks
+    scope: dict[str, object] = {}
+    for block in blocks:
+        # Line numbers of the page in a traceback.
+        code = "\n" * (text.count("\n", 0, block.start()) + 1) + block[1]
+        exec(compile(code, str(REPO / page), "exec"), scope)
+    if page == "docs/python.md":
+        made = {path.name for path in (tmp_path / "out").iterdir()}
+        assert {"face.json", "face.glb", "face.obj", "face.mtl", "face_uv.png", "face.ply"} <= made
+
+
+@pytest.mark.parametrize("page", ["docs/python.md", "docs/outputs.md", "docs/comparison.md"])
+def test_links_and_pictures_are_there(page) -> None:
+    text = (REPO / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    local = [link for link in links if not link.startswith("http")]
+    assert local
+    for link in local:
+        assert (REPO / "docs" / link).exists(), link
+
+
+def test_the_notebook_runs_and_its_outputs_are_kept(tmp_path) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="reads the notebook")
+    nbclient = pytest.importorskip("nbclient", reason="runs the notebook")
+    pytest.importorskip("ipykernel", reason="runs the notebook")
+    assert NOTEBOOK.stat().st_size < MAX_NOTEBOOK
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    kept = [[output.output_type for output in _shown(cell)] for cell in notebook.cells]
+    shutil.copy(PHOTO, tmp_path)
+    runner = nbclient.NotebookClient(
+        notebook,
+        timeout=600,
+        startup_timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": tmp_path}},
+    )
+    runner.execute()
+    made = [[output.output_type for output in _shown(cell)] for cell in notebook.cells]
+    assert [sorted(set(types)) for types in made] == [sorted(set(types)) for types in kept]
+    assert (tmp_path / "output" / "face.glb").read_bytes()[:4] == b"glTF"
+
+
+def _shown(cell) -> list:
+    """A cell's outputs but warnings."""
+    return [o for o in cell.get("outputs", []) if o.get("name") != "stderr"]
