@@ -34,7 +34,8 @@ def main() -> None:
     large = cv2.resize(part, None, fx=ENLARGE, fy=ENLARGE, interpolation=cv2.INTER_CUBIC)
     image = np.asarray(large, dtype=np.uint8)
     faces = analyzer(image)
-    write_picture(args.output, np.hstack([draw(image, faces, kind) for kind in DRAWINGS]))
+    pictures = [np.asarray(draw(image, faces, kind), dtype=np.uint8) for kind in DRAWINGS]
+    write_picture(args.output, np.hstack(pictures))
 
 
 if __name__ == "__main__":
