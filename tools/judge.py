@@ -14,6 +14,7 @@ All on the crops that the recipe holds back; nothing here looks at a benchmark:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ class Marks:
         self.habit = style(offset, faces.yaw)[0]
 
     def _offsets(
-        self, names: list[str], faces: Faces, frame: Faces
+        self, names: Sequence[str], faces: Faces, frame: Faces
     ) -> tuple[FloatArray, FloatArray]:
         """Manual less ``faces``' landmarks, along the axes of ``frame`` and over its size."""
         box = np.ptp(self.landmarks(frame), axis=1)
@@ -70,7 +71,7 @@ class Marks:
             np.linalg.norm(rest, axis=2, keepdims=True) < LARGEST_MARK, rest, np.nan
         ), size
 
-    def error(self, names: list[str], found: Faces, label: Faces) -> float:
+    def error(self, names: Sequence[str], found: Faces, label: Faces) -> float:
         """Mean over faces with marks, percent of the face size."""
         rest, _ = self._offsets(names, found, label)
         rest = rest - at_yaw(self.habit, label.yaw)
@@ -111,8 +112,8 @@ def main() -> None:
         moved = in_original_crops(raw, held_back)
         turned = tilted(plain, 90)
         askew = measure(model, regressor.predict(np.asarray(turned.images)), turned).nme
-        numbers = (result.nme, *result.nme_bins, result.mae)
-        numbers += (marks.error(held_back.names, Faces.of(moved), label), askew)
+        marked = marks.error(held_back.names, Faces.of(moved), label)
+        numbers = [result.nme, *result.nme_bins, result.mae, marked, askew]
         print("".join(f"{n:<8.3f}" for n in numbers), weights or "shipped", flush=True)
 
 

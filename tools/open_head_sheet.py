@@ -7,7 +7,6 @@ python tools/open_head_sheet.py -o docs/images
 from __future__ import annotations
 
 import argparse
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synergynet.face_model.model import FaceModel
+from synergynet.face_model.mouth import mouth_loop
 from synergynet.face_model.sources import resolve_face_model
 from synergynet.geometry import pose
 from synergynet.geometry.params import N_EXPRESSION, N_SHAPE, FloatArray
@@ -27,21 +27,6 @@ QUALITY = 82
 DARK = (45, 45, 45)
 CLOSE_MARGIN = ((0.13, 0.17, 0.0), (0.13, 0.06, 0.0))
 """Room around the landmarks, low and high, as parts of their box: ears, and a jaw that drops."""
-
-
-@lru_cache(maxsize=2)
-def mouth_loop(model: FaceModel) -> NDArray[np.int32]:
-    """Vertices around the opening of the mouth, in order; none where the model has no opening."""
-    edges = model.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).tolist()
-    directed = {(a, b) for a, b in edges}
-    following = {a: b for a, b in directed if (b, a) not in directed}
-    lips = model.landmark_vertices[60:68].ravel().tolist()
-    start = at = next((v for v in lips if v in following), -1)
-    loop = []
-    while at in following:
-        loop.append(at)
-        at = following.pop(at)
-    return np.array(loop if at == start else [], dtype=np.int32)
 
 
 def view(

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from .progress import counting_bar
+
 _SHOWN = 50
 
 
@@ -46,13 +48,6 @@ def prepare(
     out and named at the end; the exit code is then 1.
     """
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
     from ..datasets.prepare import prepare as run
     from ..face_model.official import load_official
@@ -64,9 +59,7 @@ def prepare(
     if basel is None and whitening is not None:
         basel = target, whitening
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    columns = (TextColumn("photos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        line = bar.add_task("photos", total=None, visible=False)
+    with counting_bar(console, "photos") as progress:
         result = run(
             source.value,
             folder,
@@ -74,7 +67,7 @@ def prepare(
             target,
             basel,
             workers=workers or os.cpu_count() or 1,
-            progress=lambda done, n: bar.update(line, completed=done, total=n, visible=True),
+            progress=progress,
         )
     console.print(f"{result.count} crops with labels of {target.name}: {result.list_file}")
     for sentence in result.bad[:_SHOWN]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .progress import counting_bar
+
 
 def pack(
     folder: Annotated[
@@ -29,41 +31,24 @@ def pack(
     Run the same command again if it was interrupted.
     """
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    from ..datasets.crop_list import (
-        find_whitening,
-        read_list,
-        read_params,
-        refuse_evaluation_data,
-    )
-    from ..datasets.list_folder import CROPS_NAME, LABELS_NAME, TRAIN_LIST
+    from ..datasets.list_folder import CROPS_NAME, open_list
     from ..datasets.pack import pack_shards
-    from ..face_model.sources import resolve_face_model
 
-    list_file, labels = folder / TRAIN_LIST, folder / LABELS_NAME
-    refuse_evaluation_data(list_file)
-    names = read_list(list_file)
-    model, whitening = resolve_face_model(face_model)
-    raw = read_params(labels, find_whitening(labels, whitening), len(names))
+    labelled = open_list(folder, face_model)
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    columns = (TextColumn("crops"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        line = bar.add_task("crops", total=len(names))
+    with counting_bar(console, "crops") as progress:
         count = pack_shards(
             crops or folder / CROPS_NAME,
-            names,
-            raw,
-            model,
+            labelled.names,
+            labelled.params,
+            labelled.model,
             output,
             shard_size=shard_size,
-            progress=lambda done, total: bar.update(line, completed=done, total=total),
+            progress=progress,
         )
     where = ", ".join(map(str, output))
-    console.print(f"{len(names)} crops with labels of {model.name} in {count} shard(s): {where}")
+    console.print(
+        f"{len(labelled.names)} crops with labels of {labelled.model.name} "
+        f"in {count} shard(s): {where}"
+    )

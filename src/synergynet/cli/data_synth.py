@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from .progress import counting_bar
+
 
 def synth(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for crops and labels.")],
@@ -25,26 +27,17 @@ def synth(
     The faces depend on the seed alone. Run the same command again to go on where it stopped.
     """
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
     from ..datasets.synthetic.dataset import write_faces
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    columns = (TextColumn("faces"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        line = bar.add_task("faces", total=None, visible=False)
+    with counting_bar(console, "faces") as progress:
         list_file = write_faces(
             output,
             count,
             seed=seed,
             depth=depth,
             workers=workers or os.cpu_count() or 1,
-            progress=lambda done, n: bar.update(line, completed=done, total=n, visible=True),
+            progress=progress,
         )
     console.print(f"{count} crops with labels of open-head: {list_file}")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from .progress import counting_bar
+
 
 def turn(
     folder: Annotated[
@@ -35,51 +37,32 @@ def turn(
     Crops that `synergynet train` holds back for validation are left alone.
     """
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    from ..datasets.crop_list import (
-        find_whitening,
-        read_list,
-        read_params,
-        refuse_evaluation_data,
-        trusted,
-    )
-    from ..datasets.list_folder import CROPS_NAME, LABELS_NAME, TRAIN_LIST
+    from ..datasets.crop_list import trusted
+    from ..datasets.list_folder import CROPS_NAME, open_list
     from ..datasets.splits import validation_mask
     from ..datasets.turned import turn_list
     from ..errors import SynergyNetError
-    from ..face_model.sources import resolve_face_model
 
-    model, whitening = resolve_face_model(face_model)
-    list_file, labels = folder / TRAIN_LIST, folder / LABELS_NAME
-    refuse_evaluation_data(list_file)
-    names = read_list(list_file)
-    raw = read_params(labels, find_whitening(labels, whitening), len(names))
+    labelled = open_list(folder, face_model)
+    names, model = labelled.names, labelled.model
     used = ~validation_mask(names)
     if quality is not None:
         keep = trusted(quality)
         if keep.shape != used.shape:
-            raise SynergyNetError(f"{quality}: made for another list than {list_file}")
+            raise SynergyNetError(f"{quality}: made for another list than {labelled.file}")
         used &= keep
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    columns = (TextColumn("crops"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        line = bar.add_task("crops", total=count)
+    with counting_bar(console, "crops") as progress:
         written = turn_list(
             crops or folder / CROPS_NAME,
             [n for n, u in zip(names, used, strict=True) if u],
-            raw[used],
+            labelled.params[used],
             model,
             output,
             count=count,
             seed=seed,
             workers=workers or os.cpu_count() or 1,
-            progress=lambda done, total: bar.update(line, completed=done, total=total),
+            progress=progress,
         )
     console.print(f"{count} turned crops with labels of {model.name}: {written}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,9 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from ..face_model.model import FaceModel
+from ..face_model.sources import resolve_face_model
 from ..files import write_whole
 from ..geometry.params import FloatArray, Whitening
-from .crop_list import WHITENING_NAME, dump_pickle
+from .crop_list import (
+    WHITENING_NAME,
+    dump_pickle,
+    find_whitening,
+    read_list,
+    read_params,
+    refuse_evaluation_data,
+)
 
 CROPS_NAME = "crops"
 LABELS_NAME = "param_all_norm.pkl"
@@ -51,6 +61,40 @@ def claim_folder(output: Path, record: str, settings: dict[str, object]) -> None
     for name in (TRAIN_LIST, TEST_LIST):
         (output / name).unlink(missing_ok=True)
     write_whole(file, json.dumps(settings, indent=1).encode())
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledList:
+    """What a folder's ``train.list`` holds.
+
+    Attributes:
+        file: the list.
+        names: (N,) of the crops.
+        params: (N, 62) raw parameters.
+        model: the face model that they belong to.
+    """
+
+    file: Path
+    names: list[str]
+    params: FloatArray
+    model: FaceModel
+
+
+def open_list(folder: Path, face_model: str) -> LabelledList:
+    """Read a folder that holds a training list.
+
+    Args:
+        face_model: of the labels: 'open-head', a 3dmm_data folder, or an .npz.
+
+    Raises:
+        SynergyNetError: a file is missing or broken, or this is data for evaluation only.
+    """
+    file, labels = folder / TRAIN_LIST, folder / LABELS_NAME
+    refuse_evaluation_data(file)
+    names = read_list(file)
+    model, whitening = resolve_face_model(face_model)
+    raw = read_params(labels, find_whitening(labels, whitening), len(names))
+    return LabelledList(file, names, raw, model)
 
 
 def write_crop(output: Path, name: str, crop: NDArray[np.uint8]) -> None:

@@ -23,11 +23,11 @@ def load_regressor(
     """Load a trained network.
 
     Args:
-        weights: ``.onnx`` (run by ONNX Runtime), ``.safetensors`` or an official ``.pth.tar``
-            (run by torch, the extra ``train``), ``.ckpt`` (run by MindSpore); None for the
-            shipped network.
+        weights: ``.onnx`` (run by ONNX Runtime), ``.xml`` (run by OpenVINO in float32, the extra
+            ``openvino``), ``.safetensors`` or an official ``.pth.tar`` (run by torch, the extra
+            ``train``), ``.ckpt`` (run by MindSpore); None for the shipped network.
         device: ``cpu`` or ``cuda``.
-        threads: of one ONNX Runtime call; 0 lets it choose.
+        threads: of one call of ONNX Runtime or OpenVINO; 0 lets it choose.
 
     Raises:
         SynergyNetError: missing, damaged, foreign, or the framework or device is not there.
@@ -49,6 +49,12 @@ def load_regressor(
         from .onnx_session import OnnxRegressor
 
         return OnnxRegressor(path, device=device, threads=threads)
+    if name.endswith(".xml"):
+        if device != "cpu":
+            raise SynergyNetError(f"{path}: OpenVINO files run on the device cpu here")
+        from .openvino_net import OpenVinoRegressor
+
+        return OpenVinoRegressor(path, threads=threads)
     if name.endswith(".ckpt"):
         if importlib.util.find_spec("mindspore") is None:
             raise SynergyNetError(
@@ -60,7 +66,8 @@ def load_regressor(
         return mindspore_net.load_ckpt(path, device=device)
     if not name.endswith(_TORCH_SUFFIXES):
         raise SynergyNetError(
-            f"{path}: unknown kind of weights; expected .onnx, .safetensors, .pth.tar or .ckpt"
+            f"{path}: unknown kind of weights; expected .onnx, .xml, .safetensors, .pth.tar "
+            "or .ckpt"
         )
     if importlib.util.find_spec("torch") is None:
         raise SynergyNetError(

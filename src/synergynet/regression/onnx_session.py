@@ -2,12 +2,14 @@
 
 The graph takes normalised crops (N, 3, 120, 120) float32 in the channel order of its metadata
 and gives whitened parameters (N, 62), and perhaps the expected NME in percent (N,) as an output
-of that name; weights may be stored as float16 behind Cast nodes.
+of that name; weights may be stored as float16 behind Cast nodes, or as int8 (QDQ).
 ``WeightsInfo`` is in the file's metadata. Normalising and dewhitening happen here, in NumPy.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,7 @@ class OnnxRegressor:
                 f"{path}: not a complete ONNX model; copy or download it again"
             ) from error
         metadata = self._session.get_modelmeta().custom_metadata_map
+        refuse_whole(metadata, str(path))
         self.info = WeightsInfo.from_metadata(metadata, str(path))
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         expected = ["tensor(float)", 3, INPUT_SIZE, INPUT_SIZE]
@@ -82,6 +85,15 @@ class OnnxRegressor:
     def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
         answers = self._session.run(self._outputs, {self._input: planes})
         return [np.asarray(answer) for answer in answers]
+
+
+def refuse_whole(metadata: Mapping[str, str], source: str) -> None:
+    """Raise SynergyNetError for a graph that was exported with ``--whole``."""
+    if metadata.get("graph") == json.dumps("whole"):
+        raise SynergyNetError(
+            f"{source}: a whole graph (uint8 crops in, landmarks and mesh out) for programs of "
+            "your own; synergynet runs the parameters alone: export the network without --whole"
+        )
 
 
 def _providers(device: str) -> list[str]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
+from ...face_model.mouth import mouth_loop
 from ...geometry.landmarks import LEFT_EYE, RIGHT_EYE
 from ...geometry.params import FloatArray
 from .label import Label
@@ -100,7 +101,12 @@ def head_scene(model: FaceModel) -> HeadScene:
     """
     mean = model.mean.astype(np.float64)
     triangles = model.triangles.astype(np.int64)
-    loop = _mouth_loop(model)
+    loop = mouth_loop(model)
+    if not len(loop):
+        raise SynergyNetError(
+            f"face model '{model.name}' has no mouth opening to render; "
+            "synthetic faces are made with 'open-head'"
+        )
     eyes = [_eye_patch(model, part) for part in (RIGHT_EYE, LEFT_EYE)]
     n = len(loop)
     first = len(mean)
@@ -146,23 +152,6 @@ def head_scene(model: FaceModel) -> HeadScene:
 def _areas(points: FloatArray, triangles: NDArray[np.int64]) -> FloatArray:
     a, b, c = (points[triangles[:, k]] for k in range(3))
     return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
-
-
-def _mouth_loop(model: FaceModel) -> NDArray[np.intp]:
-    """Vertices round the opening of the mouth, in the order of the skin's edge."""
-    edges = model.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).tolist()
-    directed = {(a, b) for a, b in edges}
-    following = {a: b for a, b in directed if (b, a) not in directed}
-    lips = model.landmark_vertices[60:68].ravel().tolist()
-    start = at = next((v for v in lips if v in following), -1)
-    loop = []
-    while at in following:
-        loop.append(at)
-        at = following.pop(at)
-    if at != start or not loop:
-        raise SynergyNetError(f"face model '{model.name}' has no mouth opening to render; "
-                              "synthetic faces are made with 'open-head'")  # fmt: skip
-    return np.array(loop, dtype=np.intp)
 
 
 def _eye_patch(model: FaceModel, eye: slice) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
