@@ -260,7 +260,9 @@ class Trainer:
                 accuracy={f"validation_{k}": round(v, 4) for k, v in numbers.items()},
                 extra={
                     "step": self.step,
-                    "config": self.config.model_dump(mode="json", exclude={"data", "output"}),
+                    "config": self.config.model_dump(
+                        mode="json", exclude={"data", "output", "initial"}
+                    ),
                 },
             )
             save_checkpoint(self.output / "best.safetensors", net, info)
