@@ -15,6 +15,9 @@ import mindspore
 import numpy as np
 import pytest
 
+from synergynet.nets_mindspore.runtime import use_threads
+
+use_threads(1)
 REPO = Path(__file__).resolve().parents[1]
 
 

@@ -27,7 +27,7 @@ ALL = dict.fromkeys(LOSS_NAMES, 1.0)
 def build(weights: Weights, conventions: Conventions | None = None) -> SynergyNet:
     info = weights.described()
     model = shared.make_tiny_model()
-    net = SynergyNet(info.architecture, model, info.whitening, conventions, dropout=0.0)
+    net = SynergyNet(info.architecture, model, info.whitening, conventions)
     load_tensors(net, weights.tensors)
     return net
 
@@ -120,6 +120,20 @@ def test_adamw_step_on_the_same_gradients(reference: Path, pynative: None) -> No
     for name, array in read_tensors(net, state_shapes("mobilenet_v2")).items():
         if "running" not in name and not name.endswith(COUNTER):
             np.testing.assert_allclose(array, wanted[f"adamw/{name}"], atol=2e-7, err_msg=name)
+
+
+def test_dropout_factors_reach_their_heads(reference: Path, pynative: None) -> None:
+    weights = read_safetensors_weights(reference / "mobilenet_v2.safetensors")
+    network = build(weights).set_train(False).I2P
+    crops = Tensor(arrays(reference, "mobilenet_v2")["crops"][:2])
+    plain, pooled = (answer.asnumpy() for answer in network(crops))
+    factors = np.ones((3, 2, pooled.shape[1]), np.float32)
+    factors[1] = 0  # only the shape head sees nothing
+    dropped = network(crops, Tensor(factors))[0].asnumpy()
+    bias = weights.tensors["I2P.backbone.classifier_shape.1.bias"]
+    np.testing.assert_allclose(dropped[:, 12:52], np.tile(bias, (2, 1)), atol=1e-6)
+    others = np.r_[0:12, 52:62]
+    np.testing.assert_allclose(dropped[:, others], plain[:, others], rtol=1e-5, atol=1e-5)
 
 
 def test_parts_that_no_loss_needs_are_left_alone(tiny_model: FaceModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -154,8 +155,16 @@ def _read_official(source: Path) -> Weights:
     }
     buffers = {name: whole[name] for name in OFFICIAL_BUFFERS}
     tensors = {name: array for name, array in whole.items() if name not in buffers}
-    official = Official(buffers, checkpoint.epoch, checkpoint.archive_name)
+    versions = _module_versions(getattr(checkpoint.state_dict, "_metadata", None))
+    official = Official(buffers, checkpoint.epoch, checkpoint.archive_name, versions)
     return Weights(str(source), tensors, info, official=official)
+
+
+def _module_versions(modules: object) -> dict[str, int]:
+    """Module -> version out of what torch hangs on a state dict; the file may hold anything."""
+    found = modules.items() if isinstance(modules, dict) else ()
+    versions = {str(name): local.get("version") for name, local in found if isinstance(local, dict)}
+    return {name: version for name, version in versions.items() if isinstance(version, int)}
 
 
 def _write_official(target: Path, weights: Weights, face_model: str | None) -> None:
@@ -184,10 +193,11 @@ def _write_official(target: Path, weights: Weights, face_model: str | None) -> N
             f"{weights.source}: answers in frame '{info.frame}' from {info.channel_order} crops, "
             "which an official checkpoint cannot say; take .safetensors or .ckpt"
         )
-    archive = None
+    archive: str | None = None
+    versions: Mapping[str, int] = {}
     if weights.official is not None:
         buffers, archive = dict(weights.official.buffers), weights.official.archive_name
-        epoch = weights.official.epoch
+        epoch, versions = weights.official.epoch, weights.official.versions
     else:
         model, _ = resolve_face_model(face_model)
         info.check_face_model(model, weights.source)
@@ -209,6 +219,9 @@ def _write_official(target: Path, weights: Weights, face_model: str | None) -> N
         (PREFIX + name, torch.from_numpy(np.array(array, order="C")))
         for name, array in [*buffers.items(), *weights.tensors.items()]
     )
+    if versions:
+        modules = OrderedDict((name, {"version": version}) for name, version in versions.items())
+        state._metadata = modules  # type: ignore[attr-defined]
     write_official(target, OfficialCheckpoint(str(target), int(epoch), state, archive))
 
 

@@ -45,7 +45,10 @@ _UNITS = {
 
 def export(
     weights: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help=".safetensors or .pth.tar (official)")
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", help=".safetensors or .pth.tar (official); for mindir also .ckpt"
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
     kind: Annotated[

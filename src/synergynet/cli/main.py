@@ -17,7 +17,10 @@ COMMANDS = {
     "video": ("synergynet.cli.video:video", "A video in; its faces followed and drawn."),
     "eval": ("synergynet.cli.eval:evaluate", "Measure a network on AFLW2000-3D."),
     "train": ("synergynet.cli.train:train", "Train a network, or go on with a training."),
-    "export": ("synergynet.cli.export:export", "A checkpoint as ONNX, OpenVINO, TorchScript, ExecuTorch or MINDIR."),
+    "export": (
+        "synergynet.cli.export:export",
+        "A checkpoint as ONNX, OpenVINO, TorchScript, ExecuTorch or MINDIR.",
+    ),
     "convert": (
         "synergynet.cli.convert:convert",
         "Weights from one framework's file to another's.",

@@ -6,7 +6,6 @@ from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import HeNormal, Normal, initializer
 
 from .architectures import (
-    DROPOUT,
     FEATURE_DIM,
     HEADS,
     STEM_CHANNELS,
@@ -23,7 +22,6 @@ def convolution(
     conv = nn.Conv2d(
         inputs, outputs, kernel, stride, "pad", kernel // 2, group=group, has_bias=False
     )
-    # MindSpore would count a depthwise kernel's fan-out as PyTorch does: outputs x kernel area.
     conv.weight.set_data(
         initializer(HeNormal(mode="fan_out"), conv.weight.shape, conv.weight.dtype)
     )
@@ -94,31 +92,34 @@ class ImageToParams(nn.Cell):
 
     Args:
         name: a key of :data:`~synergynet.nets_mindspore.architectures.ARCHITECTURES`.
-        dropout: rate between the pooled features and each head.
 
     Raises:
         SynergyNetError: unknown name.
     """
 
-    def __init__(self, name: str, dropout: float = DROPOUT) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
         self.architecture = name
         self.feature_extractor = FeatureExtractor(check_architecture(name))
-        self.classifier_ori = self._head(HEADS["ori"], dropout)
-        self.classifier_shape = self._head(HEADS["shape"], dropout)
-        self.classifier_exp = self._head(HEADS["exp"], dropout)
+        self.classifier_ori = self._head(HEADS["ori"])
+        self.classifier_shape = self._head(HEADS["shape"])
+        self.classifier_exp = self._head(HEADS["exp"])
 
     @staticmethod
-    def _head(outputs: int, dropout: float) -> nn.SequentialCell:
+    def _head(outputs: int) -> nn.SequentialCell:
         dense = nn.Dense(FEATURE_DIM, outputs, weight_init=Normal(0.01), bias_init="zeros")
-        return nn.SequentialCell(nn.Dropout(p=dropout), dense)
+        return nn.SequentialCell(nn.Identity(), dense)  # dropout's place; it keeps the names
 
-    def construct(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised crops (B, 3, 120, 120) -> whitened params (B, 62), pooled features (B, F)."""
+    def construct(self, images: Tensor, dropout: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Normalised crops (B, 3, 120, 120) -> whitened params (B, 62), pooled features (B, F).
+
+        Args:
+            images: the crops.
+            dropout: (3, B, F) factors of the features before each head, only in training.
+        """
         pooled = self.feature_extractor(images)
-        heads = (
-            self.classifier_ori(pooled),
-            self.classifier_shape(pooled),
-            self.classifier_exp(pooled),
-        )
+        ori, shape, exp = pooled, pooled, pooled
+        if dropout is not None:
+            ori, shape, exp = pooled * dropout[0], pooled * dropout[1], pooled * dropout[2]
+        heads = (self.classifier_ori(ori), self.classifier_shape(shape), self.classifier_exp(exp))
         return ops.cat(heads, axis=1), pooled

@@ -12,7 +12,7 @@ from ..face_model.model import FaceModel
 from ..geometry.conventions import Conventions
 from ..geometry.params import EXPRESSION, POSE, SHAPE, Whitening
 from ..nets.loss_terms import MAFA_TERMS, OFFICIAL_WEIGHTS, REGRESSOR_TERMS, Z_WEIGHT, needs
-from .architectures import DROPOUT, FEATURE_DIM
+from .architectures import FEATURE_DIM
 from .backbones import ImageToParams
 from .decode import decode_points
 from .losses import SynergyLosses
@@ -30,7 +30,6 @@ class SynergyNet(nn.Cell):
         face_model: whose landmarks the parameters decode to.
         whitening: of the parameters that the backbone answers in.
         conventions: mended (default) or official behaviour of regularisers and losses.
-        dropout: rate between the pooled features and the heads.
         regularisers: without them, losses that need MAFA or the regressor cannot be computed.
 
     Raises:
@@ -44,22 +43,26 @@ class SynergyNet(nn.Cell):
         whitening: Whitening,
         conventions: Conventions | None = None,
         *,
-        dropout: float = DROPOUT,
         regularisers: bool = True,
     ) -> None:
         super().__init__()
         self.architecture, self.regularisers = architecture, regularisers
         self.conventions = conventions or Conventions.exact()
-        self.face_model, self.whitening = face_model, whitening
+        self.face_model = face_model
         # Constants of the graph: as in the published port, no parameters of a .ckpt.
-        self._mean, self._std = Tensor(whitening.mean), Tensor(whitening.std)
+        self.set_whitening(whitening)
         self._points = Tensor(_flat_mean(face_model.landmark_mean))
         self._identity = Tensor(_flat_basis(face_model.landmark_identity))
         self._expression = Tensor(_flat_basis(face_model.landmark_expression))
-        self.I2P = ImageToParams(architecture, dropout)
+        self.I2P = ImageToParams(architecture)
         if regularisers:
             self.forwardDirection = MAFA(FEATURE_DIM, self.conventions.mafa_final_relu)
             self.reverseDirection = LandmarkRegressor(self.conventions.regressor_final_relu)
+
+    def set_whitening(self, whitening: Whitening) -> None:
+        """Before the network is run for the first time."""
+        self.whitening = whitening
+        self._mean, self._std = Tensor(whitening.mean), Tensor(whitening.std)
 
     def construct(self, images: Tensor) -> Tensor:
         """The deployed graph: normalised crops (B, 3, 120, 120) -> whitened params (B, 62)."""
@@ -112,10 +115,17 @@ class Objective(nn.Cell):
             raise SynergyNetError("these losses need MAFA, but the network has no regularisers")
 
     def construct(
-        self, images: Tensor, target_params: Tensor, target_landmarks: Tensor
+        self,
+        images: Tensor,
+        target_params: Tensor,
+        target_landmarks: Tensor,
+        dropout: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Normalised (B, 3, 120, 120), whitened (B, 62), crop1 (B, 3, 68) -> scalars."""
-        params, feature = self.net.I2P(images)
+        """Normalised (B, 3, 120, 120), whitened (B, 62), crop1 (B, 3, 68) -> scalars.
+
+        ``dropout``: (3, B, F) factors of the features before each head.
+        """
+        params, feature = self.net.I2P(images, dropout)
         landmarks = self.net.landmarks(params)
         refined, regressed = landmarks, params
         if self.refines:

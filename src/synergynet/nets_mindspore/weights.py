@@ -48,11 +48,13 @@ class Official:
         buffers: the arrays of :data:`OFFICIAL_BUFFERS`.
         epoch: of training.
         archive_name: root folder inside the file's zip archive, None for torch's older format.
+        versions: of the modules by their names, which torch keeps beside a state dict.
     """
 
     buffers: Arrays
     epoch: int
     archive_name: str | None
+    versions: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,7 @@ def read_ckpt_weights(path: str | Path) -> Weights:
     buffers = {name: found.pop(name) for name in OFFICIAL_BUFFERS if name in found}
     architecture = "mobilenet_v2" if info is None else info.architecture
     regularisers = any(name.startswith("forwardDirection.") for name in found)
-    shapes = state_shapes(architecture, regularisers=regularisers)
+    shapes = _shapes(source, architecture, regularisers)
     names = mindspore_names(shapes)
     tensors = {ours: to_torch(ours, found[name]) for ours, name in names.items() if name in found}
     unknown = sorted(set(found) - set(names.values()))
@@ -118,7 +120,9 @@ def read_ckpt_weights(path: str | Path) -> Weights:
     official = None
     if "epoch" in metadata:
         _check_buffers(source, buffers)
-        official = Official(buffers, metadata["epoch"], metadata["archive_name"])
+        official = Official(
+            buffers, metadata["epoch"], metadata.get("archive_name"), metadata.get("versions", {})
+        )
     return Weights(source, tensors, info, bool(metadata.get("half")), official)
 
 
@@ -129,7 +133,7 @@ def write_ckpt_weights(path: str | Path, weights: Weights) -> None:
         SynergyNetError: the backbone does not exist in MindSpore.
     """
     info = weights.described()
-    shapes = state_shapes(info.architecture, regularisers=weights.regularisers)
+    shapes = _shapes(weights.source, info.architecture, weights.regularisers)
     _check(weights.source, shapes, weights.tensors, [])
     metadata: dict[str, Any] = {
         "format": _FORMAT,
@@ -146,6 +150,7 @@ def write_ckpt_weights(path: str | Path, weights: Weights) -> None:
     if weights.official is not None:
         metadata["epoch"] = weights.official.epoch
         metadata["archive_name"] = weights.official.archive_name
+        metadata["versions"] = dict(weights.official.versions)
         entries |= weights.official.buffers
     text = json.dumps(metadata).encode()
     write_ckpt(path, entries | {METADATA: np.frombuffer(text, np.uint8)})
@@ -235,11 +240,13 @@ def _metadata(blob: np.ndarray, source: str) -> dict[str, Any]:
         values = json.loads(blob.tobytes())
         version = values["format"]
         counts, info = values.get("batches_tracked", {}), values["info"]
+        versions = values.get("versions", {})
         good = (
             all(isinstance(v, int) and 0 <= v < 1 << 63 for v in counts.values())
+            and all(isinstance(v, int) for v in versions.values())
             and all(isinstance(v, str) for v in info.values())
             and isinstance(values.get("epoch", 0), int)
-            and isinstance(values.get("archive_name", None), str | None)
+            and _is_archive_name(values.get("archive_name"))
         )
         if not good:
             raise ValueError("a value of another type")
@@ -253,8 +260,21 @@ def _metadata(blob: np.ndarray, source: str) -> dict[str, Any]:
             f"{source}: .ckpt metadata of format {version}, but this synergynet reads format "
             f"{_FORMAT}; install the synergynet version that wrote it"
         )
-    values.setdefault("archive_name", None)
     return dict(values)
+
+
+def _is_archive_name(name: object) -> bool:
+    """Whether ``name`` is None or good as the name of a file, and no path to another folder."""
+    if not isinstance(name, str):
+        return name is None
+    return 0 < len(name) <= 200 and bool(name.strip(".")) and not set(name) & set("/\\\0")
+
+
+def _shapes(source: str, architecture: str, regularisers: bool) -> dict[str, Shape]:
+    try:
+        return state_shapes(architecture, regularisers=regularisers)
+    except SynergyNetError as error:
+        raise SynergyNetError(f"{source}: {error}") from error
 
 
 def _check(source: str, shapes: Mapping[str, Shape], found: Arrays, unknown: list[str]) -> None:

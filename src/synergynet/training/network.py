@@ -28,6 +28,11 @@ def build_network(config: TrainConfig, model: FaceModel, crops: LabelledCrops) -
                 f"{config.initial}: a {info.architecture} of frame '{info.frame}', but the run "
                 f"trains a {config.backbone} of frame '{config.frame}'"
             )
+        if info.channel_order != "BGR":
+            raise SynergyNetError(
+                f"{config.initial}: weights of {info.channel_order} crops, but training feeds BGR; "
+                "give weights of BGR crops"
+            )
         if net.forwardDirection is None:
             raise SynergyNetError(f"{config.initial}: holds no MAFA and regressor to train on with")
         return channels_last(net)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+os.environ.setdefault("GLOG_v", "3")  # MindSpore's remarks on stderr: errors only
 
 import mindspore
 import numpy as np
@@ -20,8 +23,9 @@ from ..face_model.weights_info import WeightsInfo
 from ..geometry.conventions import Conventions
 from ..geometry.params import Whitening
 from ..nets.loss_terms import MAFA_TERMS, REGRESSOR_TERMS, needs
-from ..nets_mindspore.architectures import state_shapes
+from ..nets_mindspore.architectures import DROPOUT, FEATURE_DIM, HEADS, state_shapes
 from ..nets_mindspore.ckpt import read_ckpt, write_ckpt
+from ..nets_mindspore.runtime import use_threads
 from ..nets_mindspore.synergynet import Objective, SynergyNet, load_tensors, read_tensors
 from ..nets_mindspore.weights import (
     Weights,
@@ -75,6 +79,7 @@ class Trainer:
         self.config, self.output, self.progress = config, config.output, progress
         mode = mindspore.GRAPH_MODE if config.graph else mindspore.PYNATIVE_MODE
         mindspore.set_context(mode=mode)
+        use_threads(config.threads)
         try:
             self.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -151,9 +156,10 @@ class Trainer:
     def _step_on(self, batch: Batch, clock: PhaseClock) -> dict[str, float]:
         inputs = [Tensor(a) for a in (normalise(batch.images), batch.params, batch.landmarks)]
         clock.lap("input")
-        mindspore.set_seed(self.config.seed + self.step)  # of dropout
         rate = self._schedule.learning_rate(self.step)
-        total, losses = self._train_step(*inputs, self._optimizer.coefficients(rate, self.step))
+        coefficients = self._optimizer.coefficients(rate, self.step)
+        dropout = Tensor(dropout_factors(self.config.batch_size, self.config.seed, self.step))
+        total, losses = self._train_step(*inputs, coefficients, dropout)
         numbers = {name: float(loss) for name, loss in zip(self._names, losses, strict=True)}
         numbers["loss_total"] = float(total)
         if not math.isfinite(numbers["loss_total"]):
@@ -205,23 +211,27 @@ class Trainer:
         self._report("validation", numbers)
         if result.nme_balanced < self.best:
             self.best = result.nme_balanced
-            config = self.config
-            info = WeightsInfo(
-                architecture=config.backbone,
-                face_model=self.model.name,
-                face_model_hash=self.model.hash,
-                whitening=self.whitening,
-                training_data=config.data.description,
-                frame=config.frame,
-                border=config.augmentation.border,
-                accuracy={f"validation_{k}": round(v, 4) for k, v in numbers.items()},
-                extra={
-                    "step": self.step,
-                    "config": config.model_dump(mode="json", exclude={"data", "output"}),
-                },
-            )
-            write_ckpt_weights(self.best_file, Weights("The network", self._average, info))
+            weights = Weights("The network", self._average, self.info(numbers))
+            write_ckpt_weights(self.best_file, weights)
         return result
+
+    def info(self, numbers: dict[str, float]) -> WeightsInfo:
+        """What a checkpoint says of itself; ``numbers`` are those of a validation."""
+        config = self.config
+        return WeightsInfo(
+            architecture=config.backbone,
+            face_model=self.model.name,
+            face_model_hash=self.model.hash,
+            whitening=self.whitening,
+            training_data=config.data.description,
+            frame=config.frame,
+            border=config.augmentation.border,
+            accuracy={f"validation_{k}": round(v, 4) for k, v in numbers.items()},
+            extra={
+                "step": self.step,
+                "config": config.model_dump(mode="json", exclude={"data", "output", "initial"}),
+            },
+        )
 
     def _save_state(self) -> None:
         state = {
@@ -256,7 +266,19 @@ class Trainer:
         self._average = {name: entries[f"ema.{name}"] for name in self._shapes}
         for parameter, value in zip(self._optimizer.slots, slots, strict=True):
             parameter.set_data(Tensor(value))
+        # A run that began from another checkpoint goes on in that one's units.
+        self.net.set_whitening(whitening)
         self.step, self.best, self.whitening = step, best, whitening
+
+
+def dropout_factors(batch: int, seed: int, step: int) -> np.ndarray:
+    """(3, batch, F) float32: 0, or 1 / (1 - rate) where a feature is kept, before each head.
+
+    Numbers of our own: MindSpore's dropout draws from a state that a continued run cannot restore.
+    """
+    rng = np.random.default_rng([seed, 3, step])
+    kept = rng.random((len(HEADS), batch, FEATURE_DIM), dtype=np.float32) >= DROPOUT
+    return kept / np.float32(1 - DROPOUT)
 
 
 def _check_settings(config: TrainConfig) -> None:
@@ -281,14 +303,24 @@ def _build(config: TrainConfig, model: FaceModel, crops: LabelledCrops) -> Syner
     conventions = Conventions.official() if official else Conventions.exact()
     if config.initial is None:
         return SynergyNet(config.backbone, model, label_whitening(crops.params), conventions)
-    is_ckpt = config.initial.suffix == ".ckpt"
-    weights = (read_ckpt_weights if is_ckpt else read_safetensors_weights)(config.initial)
+    readers = {".ckpt": read_ckpt_weights, ".safetensors": read_safetensors_weights}
+    if config.initial.suffix not in readers:
+        raise SynergyNetError(
+            f"{config.initial}: backend: mindspore starts from a .ckpt or .safetensors; "
+            "synergynet convert makes one of a .pth.tar"
+        )
+    weights = readers[config.initial.suffix](config.initial)
     info = weights.described()
     info.check_face_model(model, str(config.initial))
     if info.architecture != config.backbone or info.frame != config.frame:
         raise SynergyNetError(
             f"{config.initial}: a {info.architecture} of frame '{info.frame}', but the run "
             f"trains a {config.backbone} of frame '{config.frame}'"
+        )
+    if info.channel_order != "BGR":
+        raise SynergyNetError(
+            f"{config.initial}: was trained on {info.channel_order} crops, but training feeds BGR; "
+            "start from other weights"
         )
     if not weights.regularisers:
         raise SynergyNetError(f"{config.initial}: holds no MAFA and regressor to train on with")

@@ -10,11 +10,63 @@ from collections.abc import Sequence
 
 import mindspore
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
+from mindspore.ops import functional
 
 from ..training.config import OptimizerConfig
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _CLIP_EPSILON = 1e-6
+
+
+_squared_norm = ops.MultitypeFuncGraph("squared_norm")
+_sgd = ops.MultitypeFuncGraph("sgd")
+_adamw = ops.MultitypeFuncGraph("adamw")
+
+
+@_squared_norm.register("Tensor")
+def _squared_norm_of(gradient: Tensor) -> Tensor:
+    return ops.square(gradient).sum()
+
+
+@_sgd.register("Tensor", "Tensor", "Number", "Number", "Tensor", "Tensor", "Tensor")
+def _sgd_step(
+    scale: Tensor,
+    rate: Tensor,
+    momentum: float,
+    decay: float,
+    parameter: Tensor,
+    buffer: Tensor,
+    gradient: Tensor,
+) -> bool:
+    """Nesterov momentum, decay as part of the gradient."""
+    gradient = gradient * scale + decay * parameter
+    moved = momentum * buffer + gradient
+    step = gradient + momentum * moved if momentum > 0 else gradient
+    moves = parameter.copy_(parameter - rate * step), buffer.copy_(moved)
+    return ops.depend(True, moves)
+
+
+@_adamw.register(
+    "Tensor", "Tensor", "Tensor", "Tensor", "Number", "Tensor", "Tensor", "Tensor", "Tensor"
+)
+def _adamw_step(
+    scale: Tensor,
+    rate: Tensor,
+    corrected_rate: Tensor,
+    correction: Tensor,
+    decay: float,
+    parameter: Tensor,
+    first: Tensor,
+    second: Tensor,
+    gradient: Tensor,
+) -> bool:
+    gradient = gradient * scale
+    mean = first + (1 - _BETA1) * (gradient - first)
+    square = _BETA2 * second + (1 - _BETA2) * ops.square(gradient)
+    size = ops.sqrt(square) / correction + _EPSILON
+    moved = parameter * (1 - rate * decay) - corrected_rate * mean / size
+    moves = parameter.copy_(moved), first.copy_(mean), second.copy_(square)
+    return ops.depend(True, moves)
 
 
 class Optimizer(nn.Cell):
@@ -40,6 +92,8 @@ class Optimizer(nn.Cell):
         )
         self.first = self.trained.clone("first", "zeros")
         self.second = self.trained.clone("second", "zeros") if self.adam else self.first
+        # Graph mode unrolls a Python loop by recursion, too deep for 230 parameters.
+        self.each = ops.HyperMap()
 
     @property
     def slots(self) -> tuple[Parameter, ...]:
@@ -58,38 +112,35 @@ class Optimizer(nn.Cell):
             gradients: of :attr:`trained`, in its order.
             coefficients: of :meth:`coefficients`.
         """
-        squares = 0.0
-        for gradient in gradients:
-            squares = squares + ops.square(gradient).sum()
-        norm = ops.sqrt(squares)
+        norm = ops.sqrt(ops.addn(self.each(_squared_norm, gradients)))
         scale = ops.ones_like(norm)
         if self.clip > 0:
             scale = ops.minimum(scale, self.clip / (norm + _CLIP_EPSILON))
-        for i in range(len(self.trained)):
-            if self.adam:
-                self._adamw(i, gradients[i] * scale, coefficients)
-            else:
-                self._sgd(i, gradients[i] * scale, coefficients[0])
-        return norm
+        rate = coefficients[0]
+        if self.adam:
+            step = functional.partial(_adamw, scale, rate, coefficients[1], coefficients[2])
+            done = self.each(step, self.decays, self.trained, self.first, self.second, gradients)
+        else:
+            step = functional.partial(_sgd, scale, rate, self.momentum)
+            done = self.each(step, self.decays, self.trained, self.first, gradients)
+        return ops.depend(norm, done)
 
-    def _sgd(self, i: int, gradient: Tensor, rate: Tensor) -> None:
-        """Nesterov momentum, decay as part of the gradient."""
-        parameter, buffer = self.trained[i], self.first[i]
-        gradient = gradient + self.decays[i] * parameter
-        moved = self.momentum * buffer + gradient
-        ops.assign(buffer, moved)
-        step = gradient + self.momentum * moved if self.momentum > 0 else gradient
-        ops.assign(parameter, parameter - rate * step)
 
-    def _adamw(self, i: int, gradient: Tensor, coefficients: Tensor) -> None:
-        parameter, first, second = self.trained[i], self.first[i], self.second[i]
-        kept = parameter * (1 - coefficients[0] * self.decays[i])
-        mean = first + (1 - _BETA1) * (gradient - first)
-        square = _BETA2 * second + (1 - _BETA2) * ops.square(gradient)
-        ops.assign(first, mean)
-        ops.assign(second, square)
-        size = ops.sqrt(square) / coefficients[2] + _EPSILON
-        ops.assign(parameter, kept - coefficients[1] * mean / size)
+class TotalLoss(nn.Cell):
+    """Batch -> sum of an objective's losses, and each of them."""
+
+    def __init__(self, objective: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.objective = objective
+
+    def construct(
+        self, images: Tensor, params: Tensor, landmarks: Tensor, dropout: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        losses = self.objective(images, params, landmarks, dropout)
+        total = losses[0]
+        for loss in losses[1:]:
+            total = total + loss
+        return total, losses
 
 
 class TrainStep(nn.Cell):
@@ -102,23 +153,19 @@ class TrainStep(nn.Cell):
 
     def __init__(self, objective: nn.Cell, optimizer: Optimizer) -> None:
         super().__init__(auto_prefix=False)
-        self.objective, self.optimizer = objective, optimizer
-        self.gradient = ops.value_and_grad(self._total, None, optimizer.trained, has_aux=True)
-
-    def _total(
-        self, images: Tensor, params: Tensor, landmarks: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        losses = self.objective(images, params, landmarks)
-        total = losses[0]
-        for loss in losses[1:]:
-            total = total + loss
-        return total, losses
+        self.total, self.optimizer = TotalLoss(objective), optimizer
+        self.gradient = ops.value_and_grad(self.total, None, optimizer.trained, has_aux=True)
 
     def construct(
-        self, images: Tensor, params: Tensor, landmarks: Tensor, coefficients: Tensor
+        self,
+        images: Tensor,
+        params: Tensor,
+        landmarks: Tensor,
+        coefficients: Tensor,
+        dropout: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Batch, optimizer coefficients -> sum of the losses and each of them, before the step."""
-        (total, losses), gradients = self.gradient(images, params, landmarks)
+        (total, losses), gradients = self.gradient(images, params, landmarks, dropout)
         norm = self.optimizer(gradients, coefficients)
         return ops.depend(total, norm), losses
 
