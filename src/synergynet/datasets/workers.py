@@ -17,6 +17,8 @@ import cv2
 
 from ..errors import SynergyNetError
 
+_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
 Task = TypeVar("Task")
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -46,7 +48,7 @@ def run_chunks(
         min(workers, len(chunks)), multiprocessing.get_context("spawn"), _start_worker
     )
     try:
-        with _inherited_block_of_ctrl_c():
+        with _inherited_block_of_ctrl_c(), _one_thread_each():
             futures = {pool.submit(function, task, chunk): i for i, chunk in enumerate(chunks)}
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
@@ -69,6 +71,21 @@ def _inherited_block_of_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started here run NumPy's BLAS on one thread: they are the parallelism."""
+    before = {name: os.environ.get(name) for name in _BLAS_THREADS}
+    os.environ.update(dict.fromkeys(_BLAS_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _start_worker() -> None:
