@@ -229,7 +229,8 @@ def test_the_shipped_network_knows_a_face_when_it_sees_one() -> None:
     empty = regressor.assess(cut_crops(photo, squares)).expected_nme
     assert harmed is not None and empty is not None
     assert harmed[0] == pytest.approx(face.expected_nme, rel=1e-3)
-    assert (harmed[1:] > 1.5 * harmed[0]).all(), harmed
+    assert harmed[1] > 1.2 * harmed[0], harmed  # half a face is often enough
+    assert (harmed[2:] > 5 * harmed[0]).all(), harmed
     assert (confidence(empty) < LOST_BELOW).mean() > 0.95 and len(empty) == 40
     assert empty.min() > 2 * harmed[0]
 

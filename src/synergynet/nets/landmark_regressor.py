@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..geometry.params import N_EXPRESSION, N_POSE, N_SHAPE
-from .mafa import exact_point_layer, point_layer, point_rows
+from .mafa import exact_point_layer, exactly, point_layer, point_rows
 
 
 class LandmarkRegressor(nn.Module):
@@ -53,6 +53,6 @@ class LandmarkRegressor(nn.Module):
             (self.conv6_2, self.bn6_2),  # shape
             (self.conv6_3, self.bn6_3),  # expression
         )
-        with torch.autocast(x.device.type, enabled=False):
+        with exactly(x.device):
             params = torch.cat([n(F.linear(x, c.weight[..., 0], c.bias)) for c, n in heads], dim=1)
         return F.relu(params) if self.final_relu else params

@@ -1,5 +1,8 @@
 """MAFA, the landmark refiner (official name MLP_for): a PointNet over the coarse landmarks."""
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -96,8 +99,15 @@ def point_layer(rows: Tensor, conv: nn.Conv1d, norm: nn.BatchNorm1d) -> Tensor:
 
 def exact_point_layer(rows: Tensor, conv: nn.Conv1d, norm: nn.BatchNorm1d) -> Tensor:
     """:func:`point_layer` in float32, whatever autocast asks for: pixels come in or go out here."""
-    with torch.autocast(rows.device.type, enabled=False):
+    with exactly(rows.device):
         return point_layer(rows.float(), conv, norm)
+
+
+def exactly(device: torch.device) -> AbstractContextManager[Any]:
+    """No autocast within; there is none on some devices, such as ``meta``."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def convolve(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
