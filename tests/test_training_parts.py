@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,25 @@ def test_frozen_batch_norm_keeps_its_statistics(recipe: Path, tmp_path: Path) ->
     statistics = [k for k in after if k.endswith(("running_mean", "running_var"))]
     assert statistics and all(torch.equal(after[k], before[k]) for k in statistics)
     assert any(not torch.equal(after[k], before[k]) for k in after)
+
+
+def test_frozen_parts_stay_as_they_are(recipe: Path, tmp_path: Path) -> None:
+    """Weights and statistics, while the network answers as an unfrozen one does."""
+    settings = [f"output={tmp_path}", "backbone=mobilenet_v2", "freeze=3", "steps=2"]
+    trainer = Trainer(load_config(recipe, settings))
+    before = {k: v.clone() for k, v in trainer.net.state_dict().items()}
+    images = torch.randn(2, 3, 120, 120)
+    plain = trainer.averaged()
+    answers = [net.eval()(images) for net in (trainer.net, plain)]
+    torch.testing.assert_close(*answers, rtol=1e-4, atol=1e-4)
+    trainer.run()
+    after = trainer.net.state_dict()
+    frozen = [k for k in after if re.match(r"I2P\.backbone\.features\.[012]\.", k)]
+    assert len(frozen) > 20 and all(torch.equal(after[k], before[k]) for k in frozen)
+    moved = [k for k in after if not torch.equal(after[k], before[k])]
+    assert "I2P.backbone.features.3.conv.0.0.weight" in moved
+    with pytest.raises(SynergyNetError, match="freeze: 20 parts, but mobilenet_v2 has 19"):
+        Trainer(load_config(recipe, [*settings[:2], "freeze=20"]))
 
 
 def test_accumulated_parts_make_the_same_step(recipe: Path, tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ def test_dropout_keeps_four_of_five_and_repeats_itself() -> None:
     [
         ({"accumulate": 2}, "accumulate"),
         ({"precision": "bf16"}, "precision"),
+        ({"freeze": 3}, "freeze"),
         ({"device": "cuda"}, "device"),
         ({"backbone": "efficientnet_lite0"}, "pretrained"),
     ],

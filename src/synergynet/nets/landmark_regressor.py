@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..geometry.params import N_EXPRESSION, N_POSE, N_SHAPE
-from .mafa import exact_point_layer, exactly, point_layer, point_rows
+from .mafa import exact_point_layer, exactly, point_layer, point_rows, pooled_point_layer
 
 
 class LandmarkRegressor(nn.Module):
@@ -46,8 +46,7 @@ class LandmarkRegressor(nn.Module):
         x = F.relu(point_layer(x, self.conv2, self.bn2), inplace=True)
         x = F.relu(point_layer(x, self.conv3, self.bn3), inplace=True)
         x = F.relu(point_layer(x, self.conv4, self.bn4), inplace=True)
-        x = F.relu(point_layer(x, self.conv5, self.bn5), inplace=True)
-        x = x.amax(dim=1).float()
+        x = pooled_point_layer(x, self.conv5, self.bn5).float()
         heads = (
             (self.conv6_1, self.bn6_1),  # pose
             (self.conv6_2, self.bn6_2),  # shape

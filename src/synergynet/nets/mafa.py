@@ -1,5 +1,6 @@
 """MAFA, the landmark refiner (official name MLP_for): a PointNet over the coarse landmarks."""
 
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -64,8 +65,8 @@ class MAFA(nn.Module):
         points = F.relu(point_layer(x, self.conv2, self.bn2))
         x = F.relu(point_layer(points, self.conv3, self.bn3), inplace=True)
         x = F.relu(point_layer(x, self.conv4, self.bn4), inplace=True)
-        x = F.relu(point_layer(x, self.conv5, self.bn5), inplace=True)
-        codes = torch.cat([x.amax(dim=1), feature, shape, expression], dim=1)
+        pooled = pooled_point_layer(x, self.conv5, self.bn5)
+        codes = torch.cat([pooled, feature, shape, expression], dim=1)
         x = F.relu(normalise(self._aggregate(points, codes), self.bn6), inplace=True)
         x = F.relu(point_layer(x, self.conv7, self.bn7), inplace=True)
         x = F.relu(point_layer(x, self.conv8, self.bn8), inplace=True)
@@ -95,6 +96,76 @@ def point_rows(points: Tensor) -> Tensor:
 def point_layer(rows: Tensor, conv: nn.Conv1d, norm: nn.BatchNorm1d) -> Tensor:
     """``norm(conv(...))`` with a kernel of 1 on rows (B, K, C) -> (B, K, C')."""
     return normalise(convolve(rows, conv.weight, conv.bias), norm)
+
+
+def pooled_point_layer(rows: Tensor, conv: nn.Conv1d, norm: nn.BatchNorm1d) -> Tensor:
+    """The largest ``relu(norm(conv(...)))`` of all points: rows (B, K, C) -> (B, C').
+
+    In training, of the (B, K, C') numbers that these layers are as wide as, only the largest
+    of each channel is normalised, and only from there do gradients go back. What batch norm needs
+    of the others, their mean and variance, follows from the mean and covariance of ``rows``.
+    """
+    elsewhere = rows.device.type not in ("cpu", "cuda")  # no sparse matrices there
+    if elsewhere or type(norm) is not nn.BatchNorm1d or not norm.training:
+        return F.relu(point_layer(rows, conv, norm)).amax(dim=1)
+    weight, gain = conv.weight[..., 0], norm.weight
+    with exactly(rows.device):
+        inputs = rows.flatten(0, 1).float()
+        count, centre = len(inputs), inputs.mean(dim=0)
+        inputs = inputs - centre
+        variance = ((weight @ (inputs.T @ inputs)) * weight).sum(dim=1) / count
+        mean = F.linear(centre, weight, conv.bias)
+        _track(norm, mean.detach(), variance.detach() * (count / max(count - 1, 1)))
+        # A channel of negative gain is largest where the convolution is least.
+        sign = torch.where(gain.detach() < 0, -1.0, 1.0)
+        farthest = sign * _LargestAnswer.apply(rows, weight * sign[:, None])
+        normalised = (farthest + conv.bias - mean) * torch.rsqrt(variance + norm.eps)
+        return F.relu(normalised * gain + norm.bias)
+
+
+@torch.no_grad()
+def _track(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor) -> None:
+    """Update the running statistics as batch norm does in training."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.momentum is not None and norm.num_batches_tracked is not None
+    norm.running_mean.lerp_(mean, norm.momentum)
+    norm.running_var.lerp_(variance, norm.momentum)
+    norm.num_batches_tracked.add_(1)
+
+
+class _LargestAnswer(torch.autograd.Function):
+    """``(rows @ weight.T).amax(dim=1)`` whose gradients touch the largest points alone."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor) -> Tensor:
+        """(B, K, C), (C', C) -> (B, C') float32."""
+        whole = weight.to(rows.dtype).expand(len(rows), -1, -1)
+        answers = torch.bmm(whole, rows.transpose(1, 2))
+        largest, point = answers.max(dim=2)
+        ctx.save_for_backward(rows, weight, point)
+        return largest.float()
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor]:
+        (slope,) = slopes
+        rows, weight, point = ctx.saved_tensors
+        batch, points, _ = rows.shape
+        shape = (batch * points, len(weight))
+        # One slope per face and channel; the same numbers by row of points, and by channel.
+        row = point + points * torch.arange(batch, device=point.device)[:, None]
+        order = row.flatten().argsort(stable=True)
+        starts = F.pad(row.flatten().bincount(minlength=shape[0]).cumsum(0), (1, 0))
+        by_row = _sparse(starts, order % shape[1], slope.flatten()[order], shape)
+        starts = torch.arange(0, row.numel() + 1, batch, device=point.device)
+        by_channel = _sparse(starts, row.T.flatten(), slope.T.flatten(), shape[::-1])
+        to_rows = (by_row @ weight).view_as(rows).to(rows.dtype)
+        return to_rows, by_channel @ rows.flatten(0, 1).float()
+
+
+def _sparse(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
 
 
 def exact_point_layer(rows: Tensor, conv: nn.Conv1d, norm: nn.BatchNorm1d) -> Tensor:

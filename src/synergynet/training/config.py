@@ -157,6 +157,9 @@ class TrainConfig(BaseModel):
     freeze_batch_norm: bool = Field(
         False, description="normalise by the running statistics and leave them as they are"
     )
+    freeze: int = Field(
+        0, ge=0, description="first parts of the backbone's features that stay as they are"
+    )
     losses: dict[str, FiniteFloat] = Field(description="loss name -> weight; see nets/losses.py")
     z_weight: float = Field(0.5, ge=0)
     optimizer: OptimizerConfig = OptimizerConfig()

@@ -25,7 +25,14 @@ from .distributed import join_world
 from .feed import Batch, BatchMaker
 from .logs import PhaseClock, RunLog, check_tensorboard
 from .memory import keep_freed_memory
-from .network import MovingAverage, Objective, build_network, channels_last, train_mode
+from .network import (
+    MovingAverage,
+    Objective,
+    build_network,
+    channels_last,
+    freeze,
+    train_mode,
+)
 from .precision import autocast_network, check_precision
 from .schedule import Schedule, build_optimizer
 from .state import load_state, save_state
@@ -82,6 +89,7 @@ class Trainer:
         self._schedule = Schedule(config, len(self.train_crops))
         self.steps = self._schedule.steps
         self.net = build_network(config, self.model, self.train_crops).to(self.device)
+        freeze(self.net, config.freeze)
         autocast_network(self.net, config.precision, self.device)
         if self.world.size > 1 and self.device.type == "cuda":
             self.net = nn.SyncBatchNorm.convert_sync_batchnorm(self.net)
@@ -141,7 +149,11 @@ class Trainer:
             seed=config.seed,
             rows=self.world.share(config.batch_size),
         )
-        train_mode(self.net, freeze_batch_norm=config.freeze_batch_norm)
+        train_mode(
+            self.net,
+            freeze_batch_norm=config.freeze_batch_norm,
+            frozen_parts=config.freeze,
+        )
         clock = PhaseClock()
         result = None
         for batch in maker.stream(self.step, self.steps):

@@ -286,6 +286,7 @@ def _check_settings(config: TrainConfig) -> None:
     missing = {
         f"accumulate: {config.accumulate}": config.accumulate > 1,
         f"precision: {config.precision}": config.precision != "fp32",
+        f"freeze: {config.freeze}": config.freeze > 0,
         "device: cuda": config.device == "cuda",
         "tensorboard: true": config.tensorboard,
         "pretrained: true for efficientnet_lite0 (give false, or initial: FILE)": (
