@@ -48,7 +48,7 @@ class CropReader(FixedRegressor):
 @pytest.fixture
 def many(tiny_model) -> synergynet.FaceAnalyzer:
     regressor = CropReader(weights_info(tiny_model), centred(tiny_model))
-    return synergynet.FaceAnalyzer(CountingDetector(*SQUARES), regressor, tiny_model)
+    return synergynet.FaceAnalyzer(CountingDetector(*SQUARES), regressor, tiny_model, mirror=False)
 
 
 def photos(*counts: int) -> list[np.ndarray]:

@@ -18,6 +18,7 @@ from synergynet.datasets import crop_list
 from synergynet.datasets.crop_store import LazyCrops, crop_files, join_crops
 from synergynet.datasets.splits import name_hash, photo_of, validation_mask
 from synergynet.errors import SynergyNetError
+from synergynet.face_model.mirroring import mirrored_params
 from synergynet.geometry import crops, params, pose
 from synergynet.geometry.params import Whitening
 
@@ -163,7 +164,7 @@ def test_relabel_to_the_same_shape_keeps_landmarks_and_rotation(tiny_model) -> N
 
 def test_mirrored_labels_decode_to_mirrored_landmarks(tiny_model) -> None:
     raw = random_params(20, 4)
-    mirrored = crop_list.mirrored_label(tiny_model, raw)
+    mirrored = mirrored_params(tiny_model, raw)
     expected = crop_list.mirrored_landmarks(tiny_model.decode_landmarks(raw))
     np.testing.assert_allclose(tiny_model.decode_landmarks(mirrored), expected, atol=1e-3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from test_regression import weights_info
 
 from synergynet.detection import Detection
 from synergynet.errors import SynergyNetError
+from synergynet.face_model.mirroring import mirrored_params
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.weights_info import WeightsInfo
 from synergynet.geometry import params
@@ -76,10 +78,17 @@ def photo() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
 
 
-def analyzer(model: FaceModel, *squares, raw=None, passes=2, conventions=None, **info):
+def analyzer(
+    model: FaceModel, *squares, raw=None, passes=2, conventions=None, mirror=False, **info
+):
     regressor = FixedRegressor(weights_info(model, **info), centred(model) if raw is None else raw)
     return FaceAnalyzer(
-        FixedDetector(*squares), regressor, model, conventions=conventions, passes=passes
+        FixedDetector(*squares),
+        regressor,
+        model,
+        conventions=conventions,
+        passes=passes,
+        mirror=mirror,
     )
 
 
@@ -302,3 +311,27 @@ def test_real_labels_sit_on_real_crops(bfm, shared_data) -> None:
             difference.append(np.abs(crops - stored).mean(axis=(1, 2, 3)))
     left, here, right = np.mean(difference, axis=0)
     assert here < 2.2 and here < 0.6 * min(left, right)
+
+
+def test_the_last_pass_sees_the_mirrored_crop_too(tiny_model, photo) -> None:
+    """An answer that a mirrored crop does not turn round is half itself, half mirrored."""
+    square, raw = (160.0, 120.0, 100.0), centred(tiny_model)
+    run = analyzer(tiny_model, square, raw=raw, mirror=True)
+    (face,) = run(photo)
+    first, last = run.regressor.seen
+    assert run.mirrored and len(first) == 1 and len(last) == 2
+    np.testing.assert_array_equal(last[1], last[0][:, ::-1])
+    expected = (raw + mirrored_params(tiny_model, raw)) / 2
+    np.testing.assert_allclose(face.params, expected, rtol=1e-5, atol=1e-5)
+    (tracked,) = run.faces_in(photo, [face.crop])
+    np.testing.assert_allclose(tracked.params, raw, rtol=1e-5)  # trackers see one view
+
+
+@pytest.mark.parametrize("case", ["protocol frame", "asymmetric model"])
+def test_mirroring_has_no_effect_where_it_would_be_wrong(tiny_model, photo, case) -> None:
+    model, frame = tiny_model, "protocol"
+    if case == "asymmetric model":
+        model, frame = dataclasses.replace(tiny_model, mirror_signs=None), "pixel"
+    run = analyzer(model, (160.0, 120.0, 100.0), mirror=True, frame=frame)
+    run(photo)
+    assert not run.mirrored and [len(crops) for crops in run.regressor.seen] == [1, 1]

@@ -17,6 +17,7 @@ from synergynet.datasets.synthetic.dataset import decode_depth, encode_depth, wr
 from synergynet.datasets.synthetic.label import Label, draw_label, draw_units
 from synergynet.datasets.synthetic.objects import Solid
 from synergynet.errors import SynergyNetError
+from synergynet.face_model.mirroring import mirrored_params
 from synergynet.face_model.model import FaceModel
 from synergynet.geometry import params, pose
 from synergynet.geometry.crops import LANDMARK_BOX_PIXELS
@@ -179,7 +180,7 @@ def test_depth_survives_its_png() -> None:
 
 def test_a_mirrored_label_gives_the_mirrored_surface(faces: SyntheticFaces, bare) -> None:
     label = draw_label(faces.model, np.random.default_rng(4))
-    raw = crop_list.mirrored_label(faces.model, label.params).astype(np.float32)
+    raw = mirrored_params(faces.model, label.params).astype(np.float32)
     flip = np.diag([-1.0, 1.0, 1.0])
     turned = Label(
         raw, flip @ label.rotation @ flip, label.scale, flip @ label.body_rotation @ flip,

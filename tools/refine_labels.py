@@ -29,12 +29,12 @@ from numpy.typing import NDArray
 from synergynet.datasets.augmentation import move_label, recrop_affine, warp_crop
 from synergynet.datasets.crop_list import (
     label_whitening,
-    mirrored_label,
     read_crops,
     read_list,
     relabel,
 )
 from synergynet.datasets.list_folder import TRAIN_LIST, write_list
+from synergynet.face_model.mirroring import mirrored_params
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.sources import resolve_face_model
 from synergynet.geometry import frames, params, pose
@@ -201,7 +201,7 @@ def network_answers(
             crops = np.ascontiguousarray(crops[:, :, ::-1])
         raw: FloatArray = regressor.predict(crops).astype(np.float64)
         if mirror:
-            raw = mirrored_label(model, raw)
+            raw = mirrored_params(model, raw)
         for row, affine in enumerate(affines):
             back = np.linalg.inv(np.vstack([affine, [0, 0, 1]]))[:2]
             raw[row] = move_label(raw[row], points[row], back)[0]

@@ -133,6 +133,10 @@ def infer(
         int, typer.Option(min=16, max=8192, help="Side of textures in pixels.")
     ] = 1024,
     device: Annotated[str, typer.Option(help="Where the network runs: cpu or cuda.")] = "cpu",
+    mirror: Annotated[
+        bool,
+        typer.Option(help="Ask the network about the mirrored face too: a twentieth less error."),
+    ] = True,
     timings: Annotated[bool, typer.Option(help="Print the time of each step.")] = False,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Search the folders below a folder too.")
@@ -205,7 +209,11 @@ def infer(
     )
     workers = batch.choose_workers(len(found), device) if workers is None else workers
     models = batch.Models(
-        weights, face_model, device, threads=batch.threads_per_worker(min(workers, len(found)))
+        weights,
+        face_model,
+        device,
+        mirror=mirror,
+        threads=batch.threads_per_worker(min(workers, len(found))),
     )
     clock = time.perf_counter()
     analyzer = batch.load(models)

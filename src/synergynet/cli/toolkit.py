@@ -83,6 +83,8 @@ def _infer(config: TrainConfig, file: Path, clone: Path) -> list[str]:
     weights, face_model = _network(settings, config)
     draw = ",".join(settings.draw) or "none"
     arguments = ["infer", "--output", str(settings.output), "--draw", draw]
+    if not settings.mirror:
+        arguments.append("--no-mirror")
     if settings.mesh:
         arguments += ["--mesh", ",".join(settings.mesh)]
     return [*arguments, *_weights(weights, config), *face_model, "--", *settings.photos]

@@ -190,21 +190,6 @@ def centre_depth(model: FaceModel, raw: FloatArray) -> tuple[FloatArray, FloatAr
     return moved.astype(np.float32), points.astype(np.float32)
 
 
-def mirrored_label(model: FaceModel, raw: FloatArray) -> FloatArray:
-    """Raw parameters (..., 62) of the left-right mirrored crop.
-
-    Raises:
-        SynergyNetError: the model has no mirror symmetry.
-    """
-    if model.mirror_signs is None:
-        raise SynergyNetError(f"face model '{model.name}' is not symmetric; turn mirroring off")
-    out = np.array(raw)
-    camera = params.split(raw)[0]
-    out[..., params.POSE] = pose.mirror_camera(camera).reshape(*camera.shape[:-2], -1)
-    out[..., params.COEFFICIENTS] *= model.mirror_signs
-    return out
-
-
 def mirrored_landmarks(points: FloatArray) -> FloatArray:
     """(..., 68, 3) crop1 landmarks of the mirrored crop, in 68 order."""
     out = np.array(points)[..., MIRROR, :]

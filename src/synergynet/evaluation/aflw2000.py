@@ -16,7 +16,7 @@ from ..geometry import frames, params, pose
 from ..geometry.crops import zero_border
 from ..geometry.landmarks import MIRROR
 from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray
-from ..regression.base import ParamsRegressor
+from ..regression import MirrorAveraged, ParamsRegressor, can_mirror
 from .breakdown import Group, break_down
 from .metrics import (
     BIN_NAMES,
@@ -93,8 +93,9 @@ def evaluate_regressor(
     The border that the checkpoint declares is zeroed before the network sees a crop.
 
     Args:
-        mirror: average each answer with that of the mirrored crop: landmarks as points,
-            cameras as matrices. Needs no symmetric face model; doubles the time.
+        mirror: average each answer with that of the mirrored crop, which doubles the time:
+            parameters as ``synergynet infer`` does, or, where face model or frame forbid that,
+            landmarks as points and cameras as matrices.
 
     Raises:
         SynergyNetError: the network belongs to another face model, a crop cannot be read,
@@ -103,12 +104,15 @@ def evaluate_regressor(
     start, info = time.perf_counter(), regressor.info
     info.check_face_model(face_model, weights)
     flip = frames.CROP_FLIP if info.frame == "pixel" else INPUT_SIZE
+    points_too = mirror
+    if mirror and can_mirror(regressor, face_model):
+        regressor, points_too = MirrorAveraged(regressor, face_model), False
     landmarks, cameras = [], []
     for crops in dataset.crops(batch_size):
         batch = zero_border(crops, info.border)
         raw = _checked(regressor.predict(batch), len(batch), weights)
         points, camera = face_model.decode_landmarks(raw), params.split(raw)[0]
-        if mirror:
+        if points_too:
             turned = np.ascontiguousarray(batch[:, :, ::-1])
             raw = _checked(regressor.predict(turned), len(batch), weights)
             points = (points + mirror_landmarks(face_model.decode_landmarks(raw), flip)) / 2

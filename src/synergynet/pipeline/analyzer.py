@@ -19,7 +19,15 @@ from ..face_model.sources import resolve_face_model
 from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox, crop_from_box_by_height, crop_from_landmarks
 from ..geometry.params import FloatArray
-from ..regression import ParamsRegressor, Prediction, assess, cut_crops, load_regressor
+from ..regression import (
+    MirrorAveraged,
+    ParamsRegressor,
+    Prediction,
+    assess,
+    can_mirror,
+    cut_crops,
+    load_regressor,
+)
 from ..regression.cropping import largest_side
 from .face import Face, crop_to_image
 from .images import read_image
@@ -88,6 +96,9 @@ class FaceAnalyzer:
             and the y of the translation matter here.
         passes: network passes; from the second on, crops are cut about the landmarks of the
             pass before, as the training crops were.
+        mirror: average the last pass with the network's answer to the mirrored crop: a twentieth
+            less error for half a pass more. Without effect where ``mirrored`` says so: for face
+            models that are not symmetric, and answers in another frame than crop pixels.
         threads: of one network call; 0 lets ONNX Runtime choose.
 
     Raises:
@@ -103,6 +114,7 @@ class FaceAnalyzer:
         conventions: Conventions | None = None,
         passes: int = 2,
         *,
+        mirror: bool = True,
         threads: int = 0,
     ) -> None:
         if passes < 1:
@@ -122,6 +134,10 @@ class FaceAnalyzer:
         self.detector = create_detector(detector) if isinstance(detector, str) else detector
         self.conventions = conventions or Conventions.exact()
         self.passes = passes
+        self.mirrored = mirror and can_mirror(self.regressor, self.face_model)
+        self._last = (
+            MirrorAveraged(self.regressor, self.face_model) if self.mirrored else self.regressor
+        )
 
     @overload  # a str is a sequence too: hence the "ignore"
     def __call__(  # type: ignore[overload-overlap]
@@ -181,8 +197,8 @@ class FaceAnalyzer:
     ) -> list[Face]:
         """One pass of the network over given crops of a photo, as one batch, for trackers.
 
-        No detector runs, no second pass, and no answer is left out: one face per box, in order.
-        See :func:`next_crop` for the crop of the next frame.
+        No detector runs, no second pass and no mirrored one, and no answer is left out: one face
+        per box, in order. See :func:`next_crop` for the crop of the next frame.
 
         Args:
             image: (H, W, 3) uint8.
@@ -198,7 +214,7 @@ class FaceAnalyzer:
             if not _usable(box, bgr.shape):
                 raise SynergyNetError(f"{box} is no square that touches the image")
         whole = [box.rounded() for box in boxes]
-        answer = self._answer([bgr], [whole])
+        answer = self._answer([bgr], [whole], self.regressor)
         seen = [None] * len(whole) if detections is None else detections
         return [
             self._face(detection, box, bgr.shape, answer, i)
@@ -219,10 +235,11 @@ class FaceAnalyzer:
         regression = decode = 0.0
         for turn in range(self.passes):
             clock = time.perf_counter()
-            answer = self._answer(photos, boxes)
+            last = turn + 1 == self.passes
+            answer = self._answer(photos, boxes, self._last if last else self.regressor)
             regression += time.perf_counter() - clock
             clock = time.perf_counter()
-            if turn + 1 < self.passes:
+            if not last:
                 boxes = self._next_crops(photos, boxes, answer.params)
             decode += time.perf_counter() - clock
         out, start = [], 0
@@ -253,13 +270,16 @@ class FaceAnalyzer:
         return CropBox.from_center(*self.detector.crop_square(detection))
 
     def _answer(
-        self, photos: Sequence[NDArray[np.uint8]], boxes: Sequence[Sequence[CropBox]]
+        self,
+        photos: Sequence[NDArray[np.uint8]],
+        boxes: Sequence[Sequence[CropBox]],
+        regressor: ParamsRegressor,
     ) -> Prediction:
         """The network's answers to all crops of all photos, as one batch."""
-        border = self.regressor.info.border
+        border = regressor.info.border
         pairs = zip(photos, boxes, strict=True)
         crops = [cut_crops(bgr, squares, border=border) for bgr, squares in pairs]
-        return assess(self.regressor, crops[0] if len(crops) == 1 else np.concatenate(crops))
+        return assess(regressor, crops[0] if len(crops) == 1 else np.concatenate(crops))
 
     def _next_crops(
         self, photos: list[NDArray[np.uint8]], boxes: list[list[CropBox]], raw: FloatArray

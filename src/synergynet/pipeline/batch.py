@@ -34,12 +34,14 @@ class Models:
     """What every process loads for itself.
 
     Attributes:
+        mirror: average with the mirrored crop.
         threads: of one network call; 0 lets ONNX Runtime choose.
     """
 
     weights: str | None = None
     face_model: str | None = None
     device: str = "cpu"
+    mirror: bool = True
     threads: int = 0
 
 
@@ -78,6 +80,7 @@ def load(models: Models) -> FaceAnalyzer:
         weights=models.weights,
         face_model=models.face_model,
         device=models.device,
+        mirror=models.mirror,
         threads=models.threads,
     )
 

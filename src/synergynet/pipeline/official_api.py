@@ -66,6 +66,7 @@ class SynergyNet:
             device=device,
             conventions=chosen,
             passes=1 if official_crop else 2,
+            mirror=not official_crop,
         )
         self.triangles = self.analyzer.face_model.triangles
 

@@ -86,6 +86,7 @@ def settings_of(
         "synergynet": version("synergynet"),
         "weights": f"{analyzer.regressor.info.architecture} {_hash(weights_file)}",
         "face_model": f"{model.name} {model.hash[:16]}",
+        "mirror": analyzer.mirrored,
         "draw": ",".join(sorted(wanted.kinds)) or "none",
         "mesh": ",".join(meshes) or "none",
         "space": wanted.space,

@@ -4,13 +4,16 @@ from .base import AssessingRegressor, ParamsRegressor, Prediction, assess, norma
 from .confidence import LOST_BELOW, confidence
 from .cropping import cut_crops
 from .loading import load_regressor
+from .mirrored import MirrorAveraged, can_mirror
 
 __all__ = [
     "LOST_BELOW",
     "AssessingRegressor",
+    "MirrorAveraged",
     "ParamsRegressor",
     "Prediction",
     "assess",
+    "can_mirror",
     "confidence",
     "cut_crops",
     "load_regressor",

@@ -14,7 +14,8 @@ from ..datasets.augmentation import (
     AugmentationConfig,
     Augmenter,
 )
-from ..datasets.crop_list import LabelledCrops, mirrored_label, mirrored_landmarks
+from ..datasets.crop_list import LabelledCrops, mirrored_landmarks
+from ..face_model.mirroring import mirrored_params
 from ..face_model.model import FaceModel
 from ..geometry.params import FloatArray, Whitening
 
@@ -63,7 +64,7 @@ class BatchMaker:
         self._batch_size, self._seed, self._rows = batch_size, seed, rows
         self._cumulative = None if data.weights is None else np.cumsum(data.weights)
         if config.mirror > 0:
-            self._mirrored = mirrored_label(model, data.params)
+            self._mirrored = mirrored_params(model, data.params)
             self._mirrored_points = mirrored_landmarks(data.landmarks)
 
     def _indices(self, step: int) -> NDArray[np.intp]:

@@ -32,6 +32,7 @@ class InferConfig(BaseModel):
     output: Path = Field(Path("output"), description="folder for the results")
     weights: Path | None = Field(None, description=_WEIGHTS)
     face_model: str | None = Field(None, description=_FACE_MODEL)
+    mirror: bool = Field(True, description="average with the answer for the mirrored crop")
     draw: tuple[str, ...] = Field(("landmarks", "pose", "mesh"), description="pictures")
     mesh: tuple[str, ...] = Field((), description="mesh files; empty: a plain .obj")
 
