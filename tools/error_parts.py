@@ -59,7 +59,8 @@ class Bench:
 
 def swapped(model: FaceModel, raw: FloatArray, other: FloatArray, *parts: str) -> FloatArray:
     """``raw`` (N, 62) with ``parts`` of ``other``; only "place" moves the landmarks' centre."""
-    found, taken = [], []
+    found: list[FloatArray] = []
+    taken: list[FloatArray] = []
     for source in (raw, other):
         camera, identity, expression = params.split(np.asarray(source, dtype=np.float64))
         scale, rotation, translation = pose.decompose_exact(camera)

@@ -7,14 +7,13 @@ from functools import partial
 from ..errors import SynergyNetError
 from . import mobilenet_v1, resnest, resnet
 from .blocks import ThreeHeadBackbone
-from .efficientnet_lite import EfficientNetLite0, EfficientNetLite0Deep
+from .efficientnet_lite import EfficientNetLite0
 from .ghostnet import GhostNet
 from .mobilenet_v2 import MobileNetV2
 
 BACKBONES: dict[str, Callable[..., ThreeHeadBackbone]] = {
     "mobilenet_v2": MobileNetV2,
     "efficientnet_lite0": EfficientNetLite0,
-    "efficientnet_lite0_deep": EfficientNetLite0Deep,
     **{name: partial(mobilenet_v1.MobileNetV1, name) for name in mobilenet_v1.WIDTHS},
     **{name: partial(resnet.ResNet, name) for name in resnet.VARIANTS},
     "ghostnet": GhostNet,

