@@ -100,7 +100,7 @@ class MuteScene(Scene):
 
 
 def tracker(scene: Scene, model, **options: object) -> FaceTracker:
-    analyzer = FaceAnalyzer(detector=scene, weights=scene, face_model=model)
+    analyzer = FaceAnalyzer(detector=scene, weights=scene, face_model=model, mirror=False)
     return FaceTracker(analyzer, **({"smooth": False, "frame_rate": RATE} | options))
 
 
@@ -323,7 +323,7 @@ def test_the_shipped_network_on_a_noisy_photo() -> None:
 
     photo = read_image(Path(__file__).parents[1] / "examples" / "astronaut.jpg")[:300, :400]
     rng = np.random.default_rng(0)
-    analyzer = FaceAnalyzer(threads=1)
+    analyzer = FaceAnalyzer(mirror=False, threads=1)
     both = [FaceTracker(analyzer, smooth=smooth) for smooth in (False, True)]
     tracks: list[list[np.ndarray]] = [[], []]
     for _ in range(45):

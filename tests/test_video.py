@@ -357,7 +357,7 @@ def test_every_kind_of_drawing(portrait) -> None:
     from synergynet import FaceAnalyzer
     from synergynet.pipeline.tracking import FaceTracker
 
-    faces = FaceTracker(FaceAnalyzer(threads=1))(portrait)
+    faces = FaceTracker(FaceAnalyzer(mirror=False, threads=1))(portrait)
     before = portrait.copy()
     pictures = {}
     for kind in (*video.SURFACES, *video.LINES):
@@ -423,7 +423,7 @@ def test_a_real_video(shared_data) -> None:
     if not path.is_file():
         pytest.skip(f"{path} is not here")
     source = VideoSource(path)
-    follow = FaceTracker(FaceAnalyzer(threads=1), frame_rate=source.frame_rate)
+    follow = FaceTracker(FaceAnalyzer(mirror=False, threads=1), frame_rate=source.frame_rate)
     ids, confidence = set(), []
     for frame in source:
         (face,) = follow(frame.image, frame.time)

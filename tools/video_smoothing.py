@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--compare", action="store_true", help="other constants as well")
     args = parser.parse_args()
     frames = read_frames(args.video, args.height)
-    tracks = record(frames, FaceAnalyzer(threads=1))
+    tracks = record(frames, FaceAnalyzer(mirror=False, threads=1))
     size = face_size(tracks["still"][0].landmarks)
     print(f"{len(frames)} frames of {args.video.name}; the face is {size:.0f} pixels large.")
     print("Lag in frames of 1/25 s, jitter in percent of the face's size.\n")

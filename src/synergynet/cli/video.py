@@ -107,7 +107,12 @@ def video(
         stack.callback(frames.close)
         # One thread: the network is small, and the other cores decode the video.
         analyzer = FaceAnalyzer(
-            create_detector(threads=1), weights, face_model, device=device, threads=1
+            create_detector(threads=1),
+            weights,
+            face_model,
+            device=device,
+            mirror=False,  # as the frames between two looks: no jumps
+            threads=1,
         )
         tracker = FaceTracker(
             analyzer, smooth=smooth, frame_rate=frames.frame_rate, detect_every=detect_every

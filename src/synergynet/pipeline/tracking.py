@@ -89,13 +89,14 @@ class FaceTracker:
     ``LOST_BELOW``), when it jumps, or when two tracks end up on one face.
 
     >>> from synergynet import FaceAnalyzer  # doctest: +SKIP
-    >>> tracker = FaceTracker(FaceAnalyzer())  # doctest: +SKIP
+    >>> tracker = FaceTracker(FaceAnalyzer(mirror=False))  # doctest: +SKIP
     >>> for frame in frames:  # doctest: +SKIP
     ...     for tracked in tracker(frame):
     ...         print(tracked.id, tracked.face.pose.yaw)
 
     Args:
-        analyzer: detector, network and face model.
+        analyzer: detector, network and face model; with ``mirror=False``, so that new faces
+            come from one view as followed ones do.
         smooth: filter the parameters from frame to frame (``smoothing.py``); True, False, or
             the filter's constants.
         frame_rate: frames per second, for calls without ``time``.
