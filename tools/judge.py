@@ -28,7 +28,7 @@ from synergynet.face_model.model import FaceModel
 from synergynet.face_model.sources import resolve_face_model
 from synergynet.geometry import frames
 from synergynet.geometry.params import FloatArray
-from synergynet.regression import load_regressor
+from synergynet.regression import MirrorAveraged, load_regressor
 from synergynet.training.config import load_config
 from synergynet.training.data import load_training_data
 from synergynet.training.validation import measure, validation_crops
@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", help="key=value, as for the run")
     parser.add_argument("--data", type=Path, required=True, help="aflw_train, with labels.npz")
     parser.add_argument("--weights", nargs="*", help="default: the shipped ones")
+    parser.add_argument("--mirror", action="store_true", help="average with the mirrored crop")
     args = parser.parse_args()
     config = load_config(args.recipe, [*args.settings, "data.extra=[]", "data.yaw_balance=0"])
     model, _ = resolve_face_model(config.target_model)
@@ -106,6 +107,8 @@ def main() -> None:
     print("labels   to 30   to 60   to 90   MAE     marks   tilted")
     for weights in args.weights or [None]:
         regressor = load_regressor(weights)
+        if args.mirror:
+            regressor = MirrorAveraged(regressor, model)
         plain = validation_crops(held_back, regressor.info.border)
         raw = regressor.predict(np.asarray(plain.images))
         result = measure(model, raw, plain)
