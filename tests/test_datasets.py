@@ -59,6 +59,14 @@ def test_read_crops_names_the_bad_file(tmp_path: Path) -> None:
             crop_list.read_crops(tmp_path, ["good.png", name])
 
 
+def test_missing_and_foreign_quality_files_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(SynergyNetError, match=r"labels\.npz: no such file"):
+        crop_list.trusted(tmp_path / "labels.npz")
+    np.savez(tmp_path / "other.npz", something=np.zeros(3))
+    with pytest.raises(SynergyNetError, match="no mirror_disagreement_px in it"):
+        crop_list.trusted(tmp_path / "other.npz")
+
+
 def test_split_is_fixed_by_the_name_alone() -> None:
     names = [f"face{i:05d}.jpg" for i in range(4000)]
     mask = validation_mask(names)

@@ -106,6 +106,8 @@ def trusted(quality: Path, limit_px: float = MAX_DISAGREEMENT_PX) -> NDArray[np.
         quality: ``.npz`` with ``mirror_disagreement_px`` (N,).
         limit_px: below this it agrees with itself.
     """
+    if not quality.is_file():
+        raise SynergyNetError(f"{quality}: no such file; name the labels.npz in data.quality")
     try:
         with np.load(quality, allow_pickle=False) as labels:
             return np.asarray(labels["mirror_disagreement_px"] < limit_px)
