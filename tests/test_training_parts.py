@@ -27,7 +27,7 @@ from synergynet.training.config import TrainConfig, load_config
 from synergynet.training.logs import PHASES, PhaseClock, RunLog
 from synergynet.training.loop import Trainer
 from synergynet.training.network import MovingAverage, train_mode
-from synergynet.training.precision import autocast_network
+from synergynet.training.precision import autocast_network, slow_precision
 from synergynet.training.schedule import Schedule
 
 OFFICIAL = Path(__file__).parents[1] / "configs" / "synergy_net" / "synergynet.yaml"
@@ -198,6 +198,15 @@ def test_bf16_between_pixels_and_answers(tiny_model: FaceModel) -> None:
 def test_bf16_trains(recipe: Path, tmp_path: Path) -> None:
     trainer = run(recipe, tmp_path, "precision=bf16", "steps=2")
     assert np.isfinite(numbers(tmp_path, "loss_total")).all() and trainer.step == 2
+
+
+def test_bf16_is_advised_against_where_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for able in (True, False):
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda able=able: able)
+        assert (slow_precision("bf16", cpu) is None) == able
+        assert slow_precision("fp32", cpu) is None
+        assert slow_precision("bf16", torch.device("cuda")) is None
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ def train(
 
         trainer = Trainer(settings)
         console = Console(quiet=not trainer.world.main)  # of several processes, one talks
+        if trainer.advice:
+            console.print(trainer.advice, soft_wrap=True)
         best = "best.safetensors"
     if trainer.step:
         console.print(f"going on from step {trainer.step} of {trainer.state_file}")

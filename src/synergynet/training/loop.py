@@ -33,7 +33,7 @@ from .network import (
     freeze,
     train_mode,
 )
-from .precision import autocast_network, check_precision
+from .precision import autocast_network, check_precision, slow_precision
 from .schedule import Schedule, build_optimizer
 from .state import load_state, save_state
 from .validation import Validation, measure, predict, validation_crops
@@ -77,6 +77,7 @@ class Trainer:
         self.world = join_world(config.device)
         self.device = self.world.device
         check_precision(config.precision, self.device)
+        self.advice = slow_precision(config.precision, self.device)
         self._part = self._rows_at_once()
         try:
             self.output.mkdir(parents=True, exist_ok=True)

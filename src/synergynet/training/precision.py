@@ -19,6 +19,16 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise SynergyNetError("precision fp16 trains on a CUDA GPU only; take bf16 or fp32")
 
 
+def slow_precision(precision: str, device: torch.device) -> str | None:
+    """One sentence for a processor on which ``precision`` is slower than float32, else None."""
+    if precision != "bf16" or device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return None
+    return (
+        "precision bf16 takes about ten times as long as fp32 on this processor, which has no "
+        "AVX-512: begin anew with precision=fp32"
+    )
+
+
 def autocast_network(net: SynergyNet, precision: str, device: torch.device) -> None:
     """Run backbone, MAFA and regressor in half precision from now on; they answer in float32.
 
