@@ -4,6 +4,9 @@
     python tools/calibrate_confidence.py configs/open_head/efficientnet_lite0.yaml \
         --weights weights/efficientnet_lite0.safetensors --backgrounds photos/
 
+Where labels are a network's own answers, it makes hardly an error to learn from: --marked names
+the crops that a person has marked, and no others are used.
+
 A linear score of the pooled features is learned on the training crops, whole and spoiled; its map
 to an expected NME is calibrated on the held-back crops. The head goes into the metadata of
 the weights; with --figure the diagram is drawn too. Takes about 5 minutes.
@@ -39,6 +42,7 @@ from synergynet.evaluation.confidence import (
 )
 from synergynet.evaluation.metrics import nme
 from synergynet.face_model.error_head import ErrorHead
+from synergynet.face_model.model import FaceModel
 from synergynet.face_model.sources import resolve_face_model
 from synergynet.face_model.weights_info import WeightsInfo
 from synergynet.geometry import frames
@@ -51,7 +55,7 @@ from synergynet.pipeline.images import read_image
 from synergynet.pipeline.writers import write_picture
 from synergynet.regression import LOST_BELOW, confidence, cut_crops
 from synergynet.regression.confidence import STEEPNESS, USABLE_NME
-from synergynet.training.config import load_config
+from synergynet.training.config import TrainConfig, load_config
 from synergynet.training.data import load_training_data
 from synergynet.training.validation import to_input
 
@@ -190,6 +194,21 @@ def learn(
         part = calibrate(weight, scores[~held], seen.nme[~held])
         expected[held] = part.expected_nme(seen.features[held])
     return calibrate(weight, scores, seen.nme), seen, expected
+
+
+def marked_crops(
+    config: TrainConfig, model: FaceModel, marked: Path | None
+) -> tuple[LabelledCrops, LabelledCrops]:
+    """Training and held-back crops to learn the head from, each once.
+
+    Args:
+        marked: quality file in place of the recipe's.
+    """
+    update: dict[str, object] = {"extra": [], "yaw_balance": 0.0}
+    if marked is not None:
+        update["quality"] = marked
+    data = config.data.model_copy(update=update)
+    return load_training_data(config.model_copy(update={"data": data}), model)
 
 
 def photos(folders: list[Path]) -> Iterator[Path]:
@@ -385,6 +404,9 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", help="key=value, as for the run")
     parser.add_argument("--weights", type=Path, required=True, help="checkpoint; rewritten")
     parser.add_argument(
+        "--marked", type=Path, help="marked.npz of refine_labels.py, in place of data.quality"
+    )
+    parser.add_argument(
         "--backgrounds", type=Path, nargs="+", default=[], help="folders of photos to cut from"
     )
     parser.add_argument(
@@ -395,7 +417,7 @@ def main() -> None:
     config = load_config(args.recipe, args.settings)
     model, _ = resolve_face_model(config.target_model)
     net, info = load_checkpoint(args.weights, model)
-    training, held_back = load_training_data(config, model)
+    training, held_back = marked_crops(config, model, args.marked)
     info = teach(net, info, training, held_back, args.backgrounds, args.figure)
     if args.compare and info.error_head is not None:
         compare(net, info, info.error_head, held_back, args.backgrounds)

@@ -3,9 +3,10 @@
 
     python tools/refine_labels.py --data aflw_train --bfm 3dmm_data -o data/aflw_refined
 
-Writes ``train.list``, ``param_all_norm.pkl`` and ``param_whitening.pkl`` (Open Head) and
-``quality.npz``. Nothing here looks at a benchmark: its two strengths were chosen by manual
-landmarks that a fit had not been shown.
+Writes ``train.list``, ``param_all_norm.pkl`` and ``param_whitening.pkl`` (Open Head),
+``quality.npz``, and ``marked.npz``, which also rejects what no person has marked. Nothing here
+looks at a benchmark: its two strengths were chosen by manual landmarks that a fit had not been
+shown.
 
 1. The network labels every crop in four views (plain, mirrored, two jittered); their mean is
    far less noisy than the labels it learned from.
@@ -319,7 +320,8 @@ def main() -> None:
     gap = np.linalg.norm(landmarks(old) - landmarks(network), axis=2).mean(axis=1) / size
     good = (doubt < LARGEST_DISAGREEMENT_PX) & (100 * gap < LARGEST_SURPRISE)
     written = write_list(args.output, names, raw, label_whitening(raw))
-    np.savez(args.output / "quality.npz", mirror_disagreement_px=np.where(good, doubt, np.inf))
+    for file, chosen in (("quality.npz", good), ("marked.npz", good & manual)):
+        np.savez(args.output / file, mirror_disagreement_px=np.where(chosen, doubt, np.inf))
     moved = landmarks(Faces.of(raw)) - frames.crop1_to_camera(points)[..., :2]
     nme = 100 * np.linalg.norm(moved, axis=2).mean(axis=1) / size
     print(f"labels moved by {nme[good].mean():.2f} % NME; {good.sum()} of {len(names)} to train on")

@@ -2,7 +2,7 @@
 """Turn the best checkpoint of a run into the weights that ship with the package.
 
     python tools/ship_weights.py configs/open_head/efficientnet_lite0.yaml \
-        --root aflw2000_data --backgrounds photos
+        --root aflw2000_data --backgrounds photos --marked data/aflw_refined/marked.npz
 
 Teaches it to tell its expected error (see calibrate_confidence.py), exports it with float32 and
 with float16 weights, compares both on the validation crops, ships float16 where that costs less
@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from calibrate_confidence import teach
+from calibrate_confidence import marked_crops, teach
 
 from synergynet.datasets.aflw2000 import load_aflw2000
 from synergynet.evaluation import evaluate_regressor
@@ -47,6 +47,9 @@ def main() -> None:
         "--root", type=Path, help="aflw2000_data; without it the figures in the metadata stay"
     )
     parser.add_argument(
+        "--marked", type=Path, help="marked.npz of refine_labels.py: crops for the error head"
+    )
+    parser.add_argument(
         "--backgrounds", type=Path, nargs="+", default=[], help="folders of photos without faces"
     )
     parser.add_argument("--figure", type=Path, help="write the reliability diagram to this PNG")
@@ -54,8 +57,10 @@ def main() -> None:
     config = load_config(args.recipe, args.settings)
     model, _ = resolve_face_model(config.target_model)
     net, info = load_checkpoint(args.checkpoint or config.output / "best.safetensors", model)
-    training, labelled = load_training_data(config, model)
-    info = teach(net, info, training, labelled, args.backgrounds, args.figure)
+    info = teach(
+        net, info, *marked_crops(config, model, args.marked), args.backgrounds, args.figure
+    )
+    labelled = load_training_data(config, model)[1]
     held_back = validation_crops(labelled, info.border)
     crops = np.asarray(held_back.images)
     trials = {}
