@@ -21,11 +21,13 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 def slow_precision(precision: str, device: torch.device) -> str | None:
     """One sentence for a processor on which ``precision`` is slower than float32, else None."""
-    if precision != "bf16" or device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if precision != "bf16" or device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return None
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return None
     return (
-        "precision bf16 takes about ten times as long as fp32 on this processor, which has no "
-        "AVX-512: begin anew with precision=fp32"
+        "precision bf16 takes about ten times as long as fp32 on this processor, which cannot "
+        "calculate in it: begin anew with precision=fp32"
     )
 
 
