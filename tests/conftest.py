@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from synergynet.datasets.aflw2000 import Aflw2000, load_aflw2000
+from synergynet.datasets.readers.aflw2000_crops import Aflw2000, load_aflw2000
 from synergynet.face_model.model import FaceModel
-from synergynet.face_model.weights_info import WeightsInfo
 from synergynet.geometry import crops, params, pose
 from synergynet.geometry.landmarks import MIRROR
 from synergynet.geometry.params import Whitening
+from synergynet.weights.info import WeightsInfo
 
 REPO = Path(__file__).resolve().parents[1]
 N_MIDLINE, N_PAIRS = 20, 90

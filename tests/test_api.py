@@ -17,11 +17,11 @@ from test_regression import weights_info
 import synergynet
 from synergynet.detection import Detection
 from synergynet.errors import SynergyNetError
+from synergynet.face_model.units import bounded_minimum
 from synergynet.geometry.conventions import Conventions
 from synergynet.geometry.crops import CropBox
 from synergynet.geometry.params import EXPRESSION
 from synergynet.pipeline import next_crop
-from synergynet.pipeline.arkit import bounded_minimum
 from synergynet.pipeline.official_api import SynergyNet
 from synergynet.regression import Prediction
 

@@ -13,11 +13,12 @@ from torch import nn  # noqa: E402
 from synergynet.errors import SynergyNetError  # noqa: E402
 from synergynet.face_model.model import FaceModel  # noqa: E402
 from synergynet.geometry.params import Whitening  # noqa: E402
-from synergynet.nets import ghostnet, resnest, resnet  # noqa: E402
-from synergynet.nets.backbones import BACKBONES, backbone_name, build_backbone  # noqa: E402
-from synergynet.nets.checkpoints import describe, load_checkpoint, save_checkpoint  # noqa: E402
-from synergynet.nets.mobilenet_v1 import MobileNetV1, load_3ddfa_weights  # noqa: E402
-from synergynet.nets.synergynet import SynergyNet  # noqa: E402
+from synergynet.nets.backbones import BACKBONES  # noqa: E402
+from synergynet.nets.torch import ghostnet, resnest, resnet  # noqa: E402
+from synergynet.nets.torch.backbones import build_backbone  # noqa: E402
+from synergynet.nets.torch.checkpoints import describe, load_checkpoint, save_checkpoint  # noqa: E402
+from synergynet.nets.torch.mobilenet_v1 import MobileNetV1, load_3ddfa_weights  # noqa: E402
+from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
 
 # name -> parameters of the official network as coded, width of its pooled features
 OFFICIAL = {
@@ -78,7 +79,7 @@ def test_interface_and_size(name: str) -> None:
     with torch.device("meta"):
         net = build_backbone(name)
         params, feature = net(torch.empty(2, 3, 120, 120))
-    assert backbone_name(net) == name
+    assert net.name == name
     assert params.shape == (2, 62)
     assert feature.shape == (2, net.feature_dim)
     assert (count(net), net.feature_dim) == OFFICIAL.get(name, (3_450_430, 1280))

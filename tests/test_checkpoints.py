@@ -17,21 +17,21 @@ from torch import nn  # noqa: E402
 from synergynet.errors import SynergyNetError  # noqa: E402
 from synergynet.face_model.model import FaceModel  # noqa: E402
 from synergynet.face_model.official import load_official  # noqa: E402
-from synergynet.face_model.weights_info import WeightsInfo  # noqa: E402
 from synergynet.geometry.conventions import Conventions  # noqa: E402
 from synergynet.geometry.params import Whitening  # noqa: E402
-from synergynet.nets.backbones import build_backbone  # noqa: E402
-from synergynet.nets.checkpoints import (  # noqa: E402
+from synergynet.nets.torch.backbones import build_backbone  # noqa: E402
+from synergynet.nets.torch.checkpoints import (  # noqa: E402
     describe,
     load_checkpoint,
     save_checkpoint,
 )
-from synergynet.nets.official_checkpoint import (  # noqa: E402
+from synergynet.nets.torch.official_checkpoint import (  # noqa: E402
     OfficialCheckpoint,
     read_official,
     write_official,
 )
-from synergynet.nets.synergynet import SynergyNet  # noqa: E402
+from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
+from synergynet.weights.info import WeightsInfo  # noqa: E402
 
 DATA = Path(os.environ.get("SYNERGYNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

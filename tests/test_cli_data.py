@@ -21,9 +21,9 @@ pytest.importorskip("scipy.io", reason="the test files are written with SciPy")
 
 from fake_photos import write_official, write_photo
 
-from synergynet.datasets import crop_list
-from synergynet.datasets.mat_photos import benchmark_box, photo1_to_crop1, read_mat
 from synergynet.datasets.prepare import prepare
+from synergynet.datasets.readers import crop_list
+from synergynet.datasets.readers.mat_photos import benchmark_box, photo1_to_crop1, read_mat
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.official import load_official
 from synergynet.face_model.open_head import load_open_head
@@ -225,7 +225,7 @@ def test_open_head_labels_are_trained_on_as_they_are(
     """And evaluation data is refused."""
     pytest.importorskip("torch", reason="training needs torch")
     from synergynet.training.config import TrainConfig
-    from synergynet.training.data import load_training_data
+    from synergynet.training.crops import load_training_data
 
     basel, target = load_official(official), load_open_head()
     with pytest.MonkeyPatch.context() as patch:  # random shapes are no faces

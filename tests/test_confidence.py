@@ -24,10 +24,11 @@ from synergynet.evaluation.confidence import (
     roc_auc,
     spearman,
 )
-from synergynet.face_model.error_head import ErrorHead
 from synergynet.face_model.npz import load_npz, save_npz
-from synergynet.face_model.weights_info import WeightsInfo
-from synergynet.regression import LOST_BELOW, confidence, cut_crops, load_regressor
+from synergynet.regression import LOST_BELOW, cut_crops, load_regressor
+from synergynet.regression.trust import confidence
+from synergynet.weights.error_head import ErrorHead
+from synergynet.weights.info import WeightsInfo
 
 REPO = Path(__file__).parents[1]
 ASTRONAUT = REPO / "examples" / "astronaut.jpg"
@@ -161,9 +162,9 @@ def test_spoiled_crops_are_deterministic_and_of_every_strength() -> None:
 def test_torch_and_onnx_agree_with_the_formula(tmp_path, tiny_model) -> None:
     torch = pytest.importorskip("torch")
     from synergynet.export.onnx import export_onnx
-    from synergynet.nets.backbones import build_backbone
-    from synergynet.nets.checkpoints import describe, save_checkpoint
-    from synergynet.nets.synergynet import SynergyNet
+    from synergynet.nets.torch.backbones import build_backbone
+    from synergynet.nets.torch.checkpoints import describe, save_checkpoint
+    from synergynet.nets.torch.synergynet import SynergyNet
 
     torch.manual_seed(0)
     whitening = weights_info(tiny_model).whitening
@@ -249,7 +250,7 @@ def test_shipped_expected_errors_are_the_checkpoints() -> None:
 
 def test_expected_errors_follow_true_ones(shared_data: Path) -> None:
     """What docs/confidence.md promises, on a part of the held-back crops, with some room."""
-    from synergynet.datasets.crop_list import read_crops, read_list
+    from synergynet.datasets.readers.crop_list import read_crops, read_list
     from synergynet.datasets.splits import validation_mask
     from synergynet.evaluation.metrics import nme
     from synergynet.face_model.open_head import load_open_head

@@ -17,11 +17,11 @@ from test_checkpoints import face_model, net, torch_save, whitening  # noqa: E40
 
 from synergynet.cli.convert import convert  # noqa: E402
 from synergynet.errors import SynergyNetError  # noqa: E402
-from synergynet.nets.checkpoints import describe, load_checkpoint, save_checkpoint  # noqa: E402
-from synergynet.nets.official_checkpoint import read_official  # noqa: E402
-from synergynet.nets.synergynet import SynergyNet  # noqa: E402
-from synergynet.nets_mindspore.ckpt import read_ckpt, write_ckpt  # noqa: E402
-from synergynet.nets_mindspore.weights import METADATA, read_ckpt_weights  # noqa: E402
+from synergynet.nets.torch.checkpoints import describe, load_checkpoint, save_checkpoint  # noqa: E402
+from synergynet.nets.torch.official_checkpoint import read_official  # noqa: E402
+from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
+from synergynet.weights.ckpt import read_ckpt, write_ckpt  # noqa: E402
+from synergynet.weights.tensors import METADATA, read_ckpt_weights  # noqa: E402
 
 
 @pytest.fixture(scope="module")

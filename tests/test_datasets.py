@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synergynet.datasets import augmentation as aug
-from synergynet.datasets import crop_list
-from synergynet.datasets.crop_store import LazyCrops, crop_files, join_crops
+from synergynet.datasets.readers import crop_list
+from synergynet.datasets.readers.crop_store import LazyCrops, crop_files, join_crops
 from synergynet.datasets.splits import name_hash, photo_of, validation_mask
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.mirroring import mirrored_params

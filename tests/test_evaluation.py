@@ -17,7 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from synergynet.cli.eval import evaluate
-from synergynet.datasets.aflw2000 import load_aflw2000
+from synergynet.datasets.readers.aflw2000_crops import load_aflw2000
 from synergynet.errors import SynergyNetError
 from synergynet.evaluation import (
     BinnedNme,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from synergynet.datasets.aflw2000 import CROP_FOLDER, LIST_NAME, load_aflw2000
+from synergynet.datasets.readers.aflw2000_crops import CROP_FOLDER, LIST_NAME, load_aflw2000
 from synergynet.errors import SynergyNetError
 from synergynet.evaluation import load_params
 

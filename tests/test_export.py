@@ -18,16 +18,16 @@ from test_cli_infer import one_error, run
 
 from synergynet.datasets.splits import validation_mask
 from synergynet.errors import SynergyNetError
-from synergynet.face_model.error_head import ErrorHead
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.npz import load_npz, save_npz
 from synergynet.face_model.official import OFFICIAL_NAME
-from synergynet.face_model.weights_info import WeightsInfo
 from synergynet.geometry import pose
 from synergynet.geometry.crops import CropBox, zero_border
 from synergynet.geometry.params import Whitening, split
 from synergynet.pipeline.face import crop_to_image
 from synergynet.regression import load_regressor
+from synergynet.weights.error_head import ErrorHead
+from synergynet.weights.info import WeightsInfo
 
 torch = pytest.importorskip("torch", reason="export needs the extra 'train'")
 onnx = pytest.importorskip("onnx", reason="export needs the extra 'train'")
@@ -37,9 +37,9 @@ from synergynet.cli.export import Format, export  # noqa: E402
 from synergynet.export import graphs, int8, verify  # noqa: E402
 from synergynet.export import onnx as onnx_export  # noqa: E402
 from synergynet.export.torchscript import METADATA_FILE, write_torchscript  # noqa: E402
-from synergynet.nets.backbones import build_backbone  # noqa: E402
-from synergynet.nets.checkpoints import describe, load_checkpoint, save_checkpoint  # noqa: E402
-from synergynet.nets.synergynet import SynergyNet  # noqa: E402
+from synergynet.nets.torch.backbones import build_backbone  # noqa: E402
+from synergynet.nets.torch.checkpoints import describe, load_checkpoint, save_checkpoint  # noqa: E402
+from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
 
 DEPLOY = Path(__file__).parents[1] / "examples" / "deploy"
 WHOLE_CROP = CropBox(-0.5, -0.5, 120)

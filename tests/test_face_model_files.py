@@ -17,8 +17,8 @@ from conftest import make_tiny_model
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.npz import load_npz, save_npz
 from synergynet.face_model.official import load_official, load_whitening
-from synergynet.face_model.restricted_pickle import load_pickle
 from synergynet.face_model.sources import resolve_face_model
+from synergynet.files.restricted_pickle import load_pickle
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from test_pipeline import SIZE, analyzer
 
 from synergynet.errors import SynergyNetError
-from synergynet.files import CannotWriteError
-from synergynet.pipeline import batch, results, summary
-from synergynet.pipeline.folder import Photo, find_photos, place_results, read_list
-from synergynet.pipeline.results import Wanted
+from synergynet.files.whole_file import CannotWriteError
+from synergynet.jobs import batch, results, summary
+from synergynet.jobs.folders import Photo, find_photos, place_results, read_list
+from synergynet.jobs.results import Wanted
 
 
 @pytest.fixture

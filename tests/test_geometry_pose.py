@@ -159,7 +159,7 @@ def test_mirror_camera_with_a_symmetric_model(tiny_model) -> None:
 
 def test_euler_convention_is_the_data_sets(shared_data, bfm) -> None:
     """Faces fitted to the true landmarks turn as the .mat files say ."""
-    from synergynet.datasets.aflw2000 import load_aflw2000
+    from synergynet.datasets.readers.aflw2000_crops import load_aflw2000
     from synergynet.face_model.fitting import fit_landmarks
 
     data = load_aflw2000(shared_data / "aflw2000_data")

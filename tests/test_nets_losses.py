@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 from synergynet.errors import SynergyNetError  # noqa: E402
 from synergynet.geometry.conventions import Conventions  # noqa: E402
 from synergynet.geometry.pose import camera_from_pose, rotation_from_euler  # noqa: E402
-from synergynet.nets.landmark_regressor import LandmarkRegressor  # noqa: E402
-from synergynet.nets.losses import (  # noqa: E402
+from synergynet.nets.torch.landmark_regressor import LandmarkRegressor  # noqa: E402
+from synergynet.nets.torch.losses import (  # noqa: E402
     NEAR_GIMBAL,
     OFFICIAL_WEIGHTS,
     angle_loss,

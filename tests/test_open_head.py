@@ -256,9 +256,9 @@ def test_units_hardly_fold_and_leave_the_skull_alone(model: FaceModel) -> None:
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    """tools/build_open_head.py as a module."""
+    """tools/build/build_open_head.py as a module."""
     pytest.importorskip("scipy", reason="the build needs SciPy")
-    path = REPO / "tools" / "build_open_head.py"
+    path = REPO / "tools" / "build" / "build_open_head.py"
     spec = importlib.util.spec_from_file_location("build_open_head", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

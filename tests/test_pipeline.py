@@ -16,15 +16,15 @@ from synergynet.detection import Detection
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.mirroring import mirrored_params
 from synergynet.face_model.model import FaceModel
-from synergynet.face_model.weights_info import WeightsInfo
+from synergynet.face_model.units import unit_weights
 from synergynet.geometry import params
 from synergynet.geometry.conventions import Conventions
 from synergynet.geometry.crops import CropBox, crop_from_box_by_height, crop_from_landmarks
 from synergynet.geometry.pose import rotation_from_euler
 from synergynet.pipeline import FaceAnalyzer, read_image
-from synergynet.pipeline.arkit import unit_weights
 from synergynet.pipeline.face import crop_to_image, image_pose
 from synergynet.regression import Prediction
+from synergynet.weights.info import WeightsInfo
 
 SIZE = (300, 400)
 

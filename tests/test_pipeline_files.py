@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from test_pipeline import SIZE, analyzer
 
-from synergynet import draw, files
+from synergynet import draw
 from synergynet.errors import SynergyNetError
-from synergynet.pipeline import read_image, writers
+from synergynet.files.whole_file import whole_file as files
+from synergynet.outputs import pictures as writers
+from synergynet.pipeline import read_image
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import pytest
 
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.model import FaceModel
-from synergynet.face_model.weights_info import WeightsInfo
 from synergynet.geometry import frames, params
 from synergynet.geometry.crops import CropBox
 from synergynet.geometry.params import Whitening
 from synergynet.regression import base, cut_crops, load_regressor, loading, normalise
 from synergynet.regression.cropping import largest_side
+from synergynet.weights.info import WeightsInfo
 
 onnx = pytest.importorskip("onnx")
 
@@ -194,9 +194,9 @@ def test_onnx_needs_no_torch(tmp_path, tiny_model) -> None:
 
 def test_checkpoints_run_through_torch(tmp_path, tiny_model) -> None:
     torch = pytest.importorskip("torch")
-    from synergynet.nets.backbones import build_backbone
-    from synergynet.nets.checkpoints import describe, save_checkpoint
-    from synergynet.nets.synergynet import SynergyNet
+    from synergynet.nets.torch.backbones import build_backbone
+    from synergynet.nets.torch.checkpoints import describe, save_checkpoint
+    from synergynet.nets.torch.synergynet import SynergyNet
 
     torch.manual_seed(0)
     whitening = weights_info(tiny_model).whitening
@@ -273,9 +273,9 @@ def test_crops_and_back_projection_agree(side: int) -> None:
 
 def test_the_official_checkpoint_brings_its_face_model(tmp_path, tiny_model) -> None:
     torch = pytest.importorskip("torch")
-    from synergynet.nets.backbones import build_backbone
-    from synergynet.nets.official_checkpoint import OfficialCheckpoint, write_official
-    from synergynet.nets.synergynet import SynergyNet
+    from synergynet.nets.torch.backbones import build_backbone
+    from synergynet.nets.torch.official_checkpoint import OfficialCheckpoint, write_official
+    from synergynet.nets.torch.synergynet import SynergyNet
 
     torch.manual_seed(0)
     # Official landmarks are vertices.

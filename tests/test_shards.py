@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from conftest import random_params
 
-from synergynet.datasets import crop_list, shards
-from synergynet.datasets.list_folder import write_crop, write_list
 from synergynet.datasets.pack import pack_shards
+from synergynet.datasets.readers import crop_list, shards
+from synergynet.datasets.readers.list_folder import write_crop, write_list
 from synergynet.datasets.splits import validation_mask
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.model import FaceModel
@@ -150,7 +150,7 @@ def from_list(folder: Path) -> dict[str, Path]:
 def batches_of(config: Any, model: Any) -> list[np.ndarray]:
     """Three batches and the validation part, flat."""
     from synergynet.datasets.augmentation import AugmentationConfig
-    from synergynet.training.data import load_training_data
+    from synergynet.training.crops import load_training_data
     from synergynet.training.feed import BatchMaker
     from synergynet.training.validation import validation_crops
 
@@ -214,8 +214,8 @@ def test_large_sets_stay_on_disk(
     source: Path, packed: Path, model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch", reason="training needs torch")
-    from synergynet.datasets.crop_store import LazyCrops
-    from synergynet.training import data
+    from synergynet.datasets.readers.crop_store import LazyCrops
+    from synergynet.training import crops as data
 
     tiny = source / "tiny.npz"
     for limit, wanted in ((N, np.ndarray), (N - 1, LazyCrops)):
@@ -227,7 +227,7 @@ def test_large_sets_stay_on_disk(
 
 def test_a_recipe_names_one_source(source: Path, packed: Path, model) -> None:
     pytest.importorskip("torch", reason="training needs torch")
-    from synergynet.training.data import load_training_data
+    from synergynet.training.crops import load_training_data
 
     tiny = source / "tiny.npz"
     for wrong in (
@@ -409,10 +409,10 @@ def test_one_mat_one_list_entry_and_one_sample_are_the_same_landmarks(
     pytest.importorskip("torch", reason="training needs torch")
     from fake_photos import write_official, write_photo
 
-    from synergynet.datasets.mat_photos import benchmark_box, photo1_to_crop1, read_mat
     from synergynet.datasets.prepare import prepare
+    from synergynet.datasets.readers.mat_photos import benchmark_box, photo1_to_crop1, read_mat
     from synergynet.face_model.official import load_official
-    from synergynet.training.data import load_training_data
+    from synergynet.training.crops import load_training_data
 
     official = write_official(tiny_model, tmp_path / "3dmm_data")
     model, whitening = load_official(official)

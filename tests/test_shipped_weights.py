@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from synergynet import FaceAnalyzer, read_image
-from synergynet.datasets.aflw2000 import load_aflw2000
+from synergynet.datasets.readers.aflw2000_crops import load_aflw2000
 from synergynet.evaluation import evaluate_regressor
 from synergynet.face_model.open_head import load_open_head
 from synergynet.regression import load_regressor

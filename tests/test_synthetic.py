@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from synergynet.datasets import crop_list
+from synergynet.datasets.readers import crop_list
 from synergynet.datasets.synthetic import SyntheticFace, SyntheticFaces, face
 from synergynet.datasets.synthetic.dataset import decode_depth, encode_depth, write_faces
 from synergynet.datasets.synthetic.label import Label, draw_label, draw_units

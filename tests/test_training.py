@@ -21,9 +21,9 @@ import torch
 
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.sources import resolve_face_model
-from synergynet.nets.checkpoints import load_checkpoint
+from synergynet.nets.torch.checkpoints import load_checkpoint
 from synergynet.training.config import load_config
-from synergynet.training.loop import Trainer
+from synergynet.training.torch.loop import Trainer
 
 
 @pytest.fixture(scope="module")

@@ -21,14 +21,14 @@ import torch
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.model import FaceModel
 from synergynet.geometry.params import Whitening
-from synergynet.nets.backbones import build_backbone
-from synergynet.nets.synergynet import SynergyNet
+from synergynet.nets.torch.backbones import build_backbone
+from synergynet.nets.torch.synergynet import SynergyNet
 from synergynet.training.config import TrainConfig, load_config
 from synergynet.training.logs import PHASES, PhaseClock, RunLog
-from synergynet.training.loop import Trainer
-from synergynet.training.network import MovingAverage, train_mode
-from synergynet.training.precision import autocast_network, slow_precision
 from synergynet.training.schedule import Schedule
+from synergynet.training.torch.loop import Trainer
+from synergynet.training.torch.network import MovingAverage, train_mode
+from synergynet.training.torch.precision import autocast_network, slow_precision
 
 OFFICIAL = Path(__file__).parents[1] / "configs" / "synergy_net" / "synergynet.yaml"
 
@@ -66,7 +66,7 @@ def test_official_schedule_is_the_published_one() -> None:
 
 def test_official_recipe_augments_as_published() -> None:
     from synergynet.datasets.augmentation import AugmentationConfig
-    from synergynet.nets.losses import OFFICIAL_WEIGHTS
+    from synergynet.nets.torch.losses import OFFICIAL_WEIGHTS
 
     config = load_config(OFFICIAL)
     assert config.augmentation == AugmentationConfig.official()
@@ -85,7 +85,7 @@ def test_freed_memory_stays_in_the_process() -> None:
         pytest.skip("glibc only")
     code = """
 import resource, torch
-from synergynet.training.memory import keep_freed_memory
+from synergynet.training.torch.memory import keep_freed_memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(4):

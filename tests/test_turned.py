@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from synergynet.datasets import crop_list
-from synergynet.datasets.list_folder import write_crop, write_list
 from synergynet.datasets.profiling import TurnLimits, axis_turn, draw_turn, turn_crop, turn_label
+from synergynet.datasets.readers import crop_list
+from synergynet.datasets.readers.list_folder import write_crop, write_list
 from synergynet.datasets.splits import validation_mask
 from synergynet.datasets.turned import turn_list
 from synergynet.errors import SynergyNetError
@@ -175,7 +175,7 @@ def test_extra_lists_get_their_share_and_rare_yaws_their_weight(
     pytest.importorskip("torch", reason="training needs torch")
     from synergynet.datasets.augmentation import AugmentationConfig
     from synergynet.training.config import TrainConfig
-    from synergynet.training.data import load_training_data, yaw_weights
+    from synergynet.training.crops import load_training_data, yaw_weights
     from synergynet.training.feed import BatchMaker
 
     model = load_open_head()

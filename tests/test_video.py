@@ -21,10 +21,11 @@ from typer.testing import CliRunner
 from synergynet.cli import video as cli
 from synergynet.cli.main import app
 from synergynet.errors import SynergyNetError
-from synergynet.files import CannotWriteError
-from synergynet.pipeline import video, video_files
-from synergynet.pipeline.video import draw_tracked, process_video
-from synergynet.pipeline.video_files import VideoFrame, VideoSource, VideoWriter
+from synergynet.files import video as video_files
+from synergynet.files.video import VideoFrame, VideoSource, VideoWriter
+from synergynet.files.whole_file import CannotWriteError
+from synergynet.jobs import videos as video
+from synergynet.jobs.videos import draw_tracked, process_video
 
 FRAMES = 12
 

@@ -15,7 +15,7 @@ import mindspore
 import numpy as np
 import pytest
 
-from synergynet.nets_mindspore.runtime import use_threads
+from synergynet.nets.mindspore.runtime import use_threads
 
 use_threads(1)
 REPO = Path(__file__).resolve().parents[1]

@@ -13,16 +13,16 @@ import safetensors
 from mindspore import Tensor
 
 from synergynet.errors import SynergyNetError
-from synergynet.nets_mindspore.architectures import state_shapes
-from synergynet.nets_mindspore.ckpt import read_ckpt, write_ckpt
-from synergynet.nets_mindspore.names import mindspore_names
-from synergynet.nets_mindspore.weights import (
+from synergynet.regression import load_regressor
+from synergynet.weights.architectures import state_shapes
+from synergynet.weights.ckpt import read_ckpt, write_ckpt
+from synergynet.weights.names import mindspore_names
+from synergynet.weights.tensors import (
     METADATA,
     read_ckpt_weights,
     read_safetensors_weights,
     write_ckpt_weights,
 )
-from synergynet.regression import load_regressor
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_regressor_runs_a_ckpt(ckpt: Path, reference: Path, mode: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".mindir", ".onnx"])
 def test_export_is_verified(ckpt: Path, tmp_path: Path, suffix: str, pynative: None) -> None:
-    from synergynet.nets_mindspore.export import TOLERANCE, export_graph
+    from synergynet.export.mindspore import TOLERANCE, export_graph
 
     worst = export_graph(read_ckpt_weights(ckpt), tmp_path / f"net{suffix}")
     assert worst < TOLERANCE

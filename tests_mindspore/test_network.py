@@ -14,12 +14,12 @@ from synergynet.errors import SynergyNetError
 from synergynet.face_model.model import FaceModel
 from synergynet.geometry.conventions import Conventions
 from synergynet.nets.loss_terms import LOSS_NAMES
-from synergynet.nets_mindspore.architectures import ARCHITECTURES, state_shapes
-from synergynet.nets_mindspore.names import COUNTER, mindspore_names
-from synergynet.nets_mindspore.synergynet import Objective, SynergyNet, load_tensors, read_tensors
-from synergynet.nets_mindspore.weights import Weights, read_safetensors_weights
+from synergynet.nets.mindspore.synergynet import Objective, SynergyNet, load_tensors, read_tensors
 from synergynet.training.config import OptimizerConfig
-from synergynet.training_mindspore.optimizers import Optimizer, TrainStep, trained_parameters
+from synergynet.training.mindspore.optimizers import Optimizer, TrainStep, trained_parameters
+from synergynet.weights.architectures import ARCHITECTURES, state_shapes
+from synergynet.weights.names import COUNTER, mindspore_names
+from synergynet.weights.tensors import Weights, read_safetensors_weights
 
 ALL = dict.fromkeys(LOSS_NAMES, 1.0)
 
@@ -144,7 +144,7 @@ def test_parts_that_no_loss_needs_are_left_alone(tiny_model: FaceModel) -> None:
 
 def test_batch_norm_keeps_torchs_statistics(pynative: None) -> None:
     """Unbiased variance, and momentum counted from the other end."""
-    from synergynet.nets_mindspore.backbones import batch_norm
+    from synergynet.nets.mindspore.backbones import batch_norm
 
     rng = np.random.default_rng(0)
     x = rng.normal(2, 3, (4, 2, 5, 1)).astype(np.float32)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from conftest import shared
 
-from synergynet.datasets.crop_list import LabelledCrops
+from synergynet.datasets.readers.crop_list import LabelledCrops
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.npz import save_npz
 from synergynet.geometry.params import Whitening
-from synergynet.nets_mindspore.weights import Weights, write_ckpt_weights
 from synergynet.regression import load_regressor
 from synergynet.training.config import TrainConfig
-from synergynet.training_mindspore.loop import Trainer, dropout_factors
+from synergynet.training.mindspore.loop import Trainer, dropout_factors
+from synergynet.weights.tensors import Weights, write_ckpt_weights
 
 DATA = {"crops": "crops", "list": "list", "params": "params", "face_model": "3dmm_data"}
 
@@ -163,5 +163,5 @@ def test_settings_that_only_torch_has(
 
 
 def test_other_backbones_are_refused_early(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="does not exist in MindSpore"):
+    with pytest.raises(ValueError, match="in MindSpore; choose from"):
         recipe(tmp_path, backbone="resnet50")

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import SynergyNetError
     from .face_model.model import FaceModel
+    from .files.images import read_image
     from .geometry.conventions import Conventions
+    from .outputs.draw import draw
     from .pipeline.analyzer import FaceAnalyzer
-    from .pipeline.drawing import draw
     from .pipeline.face import Face
-    from .pipeline.images import read_image
     from .pipeline.official_api import SynergyNet
     from .pipeline.tracking import FaceTracker
 
@@ -52,8 +52,8 @@ _HOMES = {
     "FaceTracker": ".pipeline.tracking",
     "SynergyNet": ".pipeline.official_api",
     "SynergyNetError": ".errors",
-    "draw": ".pipeline.drawing",
-    "read_image": ".pipeline.images",
+    "draw": ".outputs.draw",
+    "read_image": ".files.images",
 }
 
 

@@ -15,7 +15,7 @@ import typer
 from ..errors import SynergyNetError
 
 if TYPE_CHECKING:
-    from ..nets_mindspore.weights import Weights
+    from ..weights.tensors import Weights
 
 OFFICIAL = (".pth.tar", ".pth", ".tar")
 GRAPHS = (".onnx", ".mindir", ".air")
@@ -60,11 +60,11 @@ def convert(
     weights = _read(source, face_model, channel_order.value)
     print_note = ""
     if kind == ".safetensors":
-        from ..nets_mindspore.weights import write_safetensors_weights
+        from ..weights.tensors import write_safetensors_weights
 
         write_safetensors_weights(target, weights)
     elif kind == ".ckpt":
-        from ..nets_mindspore.weights import write_ckpt_weights
+        from ..weights.tensors import write_ckpt_weights
 
         write_ckpt_weights(target, weights)
     elif kind in OFFICIAL:
@@ -93,7 +93,7 @@ def _need(module: str, name: str, why: str) -> None:
 
 
 def _read(source: Path, face_model: str | None, channel_order: str) -> Weights:
-    from ..nets_mindspore.weights import read_ckpt_weights, read_safetensors_weights
+    from ..weights.tensors import read_ckpt_weights, read_safetensors_weights
 
     kind = _kind(source, (".safetensors", ".ckpt", *OFFICIAL))
     if kind == ".safetensors":
@@ -109,8 +109,8 @@ def _read(source: Path, face_model: str | None, channel_order: str) -> Weights:
 def _described(weights: Weights, spec: str | None, channel_order: str) -> Weights:
     """A checkpoint of the published port, with the face model that the user names."""
     from ..face_model.sources import resolve_face_model
-    from ..face_model.weights_info import WeightsInfo
     from ..geometry.conventions import Conventions
+    from ..weights.info import WeightsInfo
 
     model, whitening = resolve_face_model(spec) if spec else (None, None)
     if model is None or whitening is None:
@@ -133,10 +133,10 @@ def _described(weights: Weights, spec: str | None, channel_order: str) -> Weight
 
 def _read_official(source: Path) -> Weights:
     _need("torch", "PyTorch", f"{source}: reading it")
-    from ..face_model.weights_info import WeightsInfo
     from ..geometry.conventions import Conventions
-    from ..nets.official_checkpoint import ARCHITECTURE, PREFIX, read_official
-    from ..nets_mindspore.weights import OFFICIAL_BUFFERS, Official, Weights
+    from ..nets.torch.official_checkpoint import ARCHITECTURE, PREFIX, read_official
+    from ..weights.info import WeightsInfo
+    from ..weights.tensors import OFFICIAL_BUFFERS, Official, Weights
 
     checkpoint = read_official(source)
     model = checkpoint.face_model()
@@ -174,13 +174,13 @@ def _write_official(target: Path, weights: Weights, face_model: str | None) -> N
     import torch
 
     from ..face_model.sources import resolve_face_model
-    from ..nets.official_checkpoint import (
+    from ..nets.torch.official_checkpoint import (
         ARCHITECTURE,
         PREFIX,
         OfficialCheckpoint,
         write_official,
     )
-    from ..nets.synergynet import dense_arrays, flat_basis, flat_mean
+    from ..nets.torch.synergynet import dense_arrays, flat_basis, flat_mean
 
     info = weights.described()
     if info.architecture != ARCHITECTURE or not weights.regularisers:
@@ -232,9 +232,9 @@ def _write_graph(target: Path, kind: str, weights: Weights, face_model: str | No
 
         from ..export.onnx import export_onnx
         from ..face_model.sources import resolve_face_model
-        from ..nets.backbones import build_backbone
-        from ..nets.synergynet import SynergyNet
-        from ..nets_mindspore.weights import official_face_model
+        from ..nets.torch.backbones import build_backbone
+        from ..nets.torch.synergynet import SynergyNet
+        from ..weights.tensors import official_face_model
 
         info = weights.described()
         model = official_face_model(weights) or resolve_face_model(face_model)[0]
@@ -252,6 +252,6 @@ def _write_graph(target: Path, kind: str, weights: Weights, face_model: str | No
         return export_onnx(net.eval(), info, target)
     _need("mindspore", "MindSpore" if kind != ".onnx" else "PyTorch or MindSpore",
           f"{target}: writing it")  # fmt: skip
-    from ..nets_mindspore.export import export_graph
+    from ..export.mindspore import export_graph
 
     return export_graph(weights, target)

@@ -32,8 +32,8 @@ def pack(
     """
     from rich.console import Console
 
-    from ..datasets.list_folder import CROPS_NAME, open_list
     from ..datasets.pack import pack_shards
+    from ..datasets.readers.list_folder import CROPS_NAME, open_list
 
     labelled = open_list(folder, face_model)
     console = Console(highlight=False, markup=False, soft_wrap=True)

@@ -38,8 +38,8 @@ def turn(
     """
     from rich.console import Console
 
-    from ..datasets.crop_list import trusted
-    from ..datasets.list_folder import CROPS_NAME, open_list
+    from ..datasets.readers.crop_list import trusted
+    from ..datasets.readers.list_folder import CROPS_NAME, open_list
     from ..datasets.splits import validation_mask
     from ..datasets.turned import turn_list
     from ..errors import SynergyNetError

@@ -72,7 +72,7 @@ def evaluate(
 
     Prints the published lines first, then both truths, both frames and both angle decodes.
     """
-    from ..datasets.aflw2000 import load_aflw2000
+    from ..datasets.readers.aflw2000_crops import load_aflw2000
     from ..evaluation import (
         draw_worst,
         evaluate_params,

@@ -12,8 +12,8 @@ from ..errors import SynergyNetError
 
 if TYPE_CHECKING:
     from ..export.graphs import Deployment, Precision
-    from ..face_model.weights_info import WeightsInfo
-    from ..nets.synergynet import SynergyNet
+    from ..nets.torch.synergynet import SynergyNet
+    from ..weights.info import WeightsInfo
 
 
 class Format(str, Enum):
@@ -153,11 +153,11 @@ def _check(
 def _network(weights: Path, spec: str | None) -> tuple[SynergyNet, WeightsInfo]:
     """The network and its metadata, whatever wrote them."""
     from ..face_model.sources import resolve_face_model
-    from ..nets.checkpoints import load_checkpoint
-    from ..nets.official_checkpoint import read_official
+    from ..nets.torch.checkpoints import load_checkpoint
+    from ..nets.torch.official_checkpoint import read_official
 
     if weights.name.lower().endswith((".tar", ".pth")):
-        from ..nets.checkpoints import describe
+        from ..nets.torch.checkpoints import describe
 
         net = read_official(weights).network()
         training = "an official SynergyNet checkpoint (300W-LP)"

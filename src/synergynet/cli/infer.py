@@ -11,8 +11,8 @@ import typer
 from ..errors import SynergyNetError
 
 if TYPE_CHECKING:
-    from ..pipeline.mesh_files import Space
-    from ..pipeline.results import Outcome
+    from ..jobs.results import Outcome
+    from ..outputs.meshes import Space
 
 _DEFAULT = ("landmarks", "pose", "mesh")
 _DRAWINGS = ("landmarks", "pose", "box", "mesh", "solid", "depth", "pncc", "normals", "uv")
@@ -177,10 +177,10 @@ def infer(
     NAME_face0.obj and so on; more with --draw and --mesh. A photo without a face is no error;
     its JSON says so. What fails is listed at the end; the exit code is then 1.
     """
-    from ..pipeline import batch
-    from ..pipeline.folder import find_photos, place_results, read_list
-    from ..pipeline.results import Wanted, settings_of
-    from ..pipeline.summary import check_summary, write_summary
+    from ..jobs import batch
+    from ..jobs.folders import find_photos, place_results, read_list
+    from ..jobs.results import Wanted, settings_of
+    from ..jobs.summary import check_summary, write_summary
     from .infer_report import Report
 
     if not photos and list_file is None:

@@ -19,8 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ..pipeline.results import STEPS, Outcome
-from ..pipeline.writers import NO_FACE
+from ..jobs.results import STEPS, Outcome
+from ..outputs.pictures import NO_FACE
 from .main import report_error
 
 FEW = 10

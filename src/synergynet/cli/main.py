@@ -25,7 +25,10 @@ COMMANDS = {
         "synergynet.cli.convert:convert",
         "Weights from one framework's file to another's.",
     ),
-    "data prepare": ("synergynet.cli.data:prepare", "300W-LP or AFLW2000-3D into a list of crops."),
+    "data prepare": (
+        "synergynet.cli.data_prepare:prepare",
+        "300W-LP or AFLW2000-3D into a list of crops.",
+    ),
     "data turn": ("synergynet.cli.data_turn:turn", "Real crops turned to larger poses."),
     "data synth": ("synergynet.cli.data_synth:synth", "Faces rendered with exact labels."),
     "data pack": ("synergynet.cli.data_pack:pack", "A training list into WebDataset shards."),

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ..errors import SynergyNetError
 from ..training.config import TrainConfig, load_config
-from ..training.sections import EvalConfig, ExportConfig, InferConfig
 from .main import app, report_error
+from .sections import EvalConfig, ExportConfig, InferConfig
 
 SHIPPED_CHECKPOINT = Path("weights/efficientnet_lite0.safetensors")
 """Inside a clone of the project: the shipped network with all that training needs."""
@@ -142,7 +142,7 @@ def run_aflw2000(argv: Sequence[str] | None = None) -> None:
     weights = args.checkpoint_fp
     if weights is None and OFFICIAL_CHECKPOINT.is_file():
         weights = str(OFFICIAL_CHECKPOINT)
-    from ..datasets.aflw2000 import load_aflw2000
+    from ..datasets.readers.aflw2000_crops import load_aflw2000
     from ..evaluation import evaluate_regressor
     from ..face_model.sources import resolve_face_model
     from ..regression import load_regressor

@@ -40,18 +40,18 @@ def train(
     settings = load_config(config, overrides)
     _check_backend(settings.backend)
     if pack_state is not None:
-        from ..training.compact import pack_state as pack
+        from ..training.torch.compact import pack_state as pack
 
         pack(settings.output / "last.safetensors", pack_state)
         return
     trainer: Any
     if settings.backend == "mindspore":
-        from ..training_mindspore.loop import Trainer as MindSporeTrainer
+        from ..training.mindspore.loop import Trainer as MindSporeTrainer
 
         trainer = MindSporeTrainer(settings)
         console, best = Console(), "best.ckpt"
     else:
-        from ..training.loop import Trainer
+        from ..training.torch.loop import Trainer
 
         trainer = Trainer(settings)
         console = Console(quiet=not trainer.world.main)  # of several processes, one talks

@@ -15,7 +15,7 @@ import typer
 from ..errors import SynergyNetError
 
 if TYPE_CHECKING:
-    from ..pipeline.video_files import VideoSource
+    from ..files.video import VideoSource
 
 _DEFAULT = "landmarks,pose"
 _SURFACES = ("mesh", "solid", "depth", "pncc", "normals")
@@ -91,10 +91,10 @@ def video(
     from rich.console import Console
 
     from ..detection import create_detector
+    from ..files.video import VideoSource
+    from ..jobs.videos import process_video, show_in_window
     from ..pipeline import FaceAnalyzer
     from ..pipeline.tracking import FaceTracker
-    from ..pipeline.video import process_video, show_in_window
-    from ..pipeline.video_files import VideoSource
 
     if (source is None) == (camera is None):
         raise typer.BadParameter("give either a video or --camera")
@@ -150,7 +150,7 @@ def video(
 
 
 def _check_outputs(source: Path | None, output: Path | None, json_lines: Path | None) -> None:
-    from ..pipeline.video_files import CODECS
+    from ..files.video import CODECS
 
     if output is not None and output.suffix.lower() not in CODECS:
         raise SynergyNetError(
@@ -175,7 +175,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _wants_window(asked: bool | None, is_camera: bool, nothing_else: bool) -> bool:
     """Whether to open a window."""
-    from ..pipeline.video import window_problem
+    from ..jobs.videos import window_problem
 
     wanted = is_camera if asked is None else asked
     if not wanted:

@@ -12,11 +12,11 @@ import numpy as np
 
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
-from ..files import whole_file, write_whole
+from ..files.whole_file import whole_file, write_whole
 from ..geometry.params import FloatArray
-from .crop_store import decode_crop, read_crop_bytes
-from .list_folder import claim_folder
-from .shards import INDEX_NAME, MAX_SHARD_SIZE, PARAMS_SUFFIX, ShardEntry, ShardIndex
+from .readers.crop_store import decode_crop, read_crop_bytes
+from .readers.list_folder import claim_folder
+from .readers.shards import INDEX_NAME, MAX_SHARD_SIZE, PARAMS_SUFFIX, ShardEntry, ShardIndex
 
 RECORD = "pack.json"
 SHARD_SIZE = 20_000

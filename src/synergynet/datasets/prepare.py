@@ -24,16 +24,30 @@ import numpy as np
 from ..errors import SynergyNetError
 from ..face_model.fitting import fit_landmarks
 from ..face_model.model import NO_TRIANGLES, FaceModel
-from ..files import CannotWriteError, write_whole
+from ..files.whole_file import CannotWriteError, write_whole
+from ..files.workers import run_chunks
 from ..geometry.crops import CropBox
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import FloatArray, Whitening
 from ..regression.cropping import cut_crops, largest_side
-from .crop_list import EVALUATION_ONLY_NAME, label_whitening
-from .list_folder import CROPS_NAME, TEST_LIST, TRAIN_LIST, claim_folder, write_crop, write_list
-from .mat_photos import PHOTO_SIZE, MatLabels, Source, benchmark_box, photo1_to_crop1, read_mat
-from .photo_folder import Photo, find_photos, read_photo
-from .workers import run_chunks
+from .readers.crop_list import EVALUATION_ONLY_NAME, label_whitening
+from .readers.list_folder import (
+    CROPS_NAME,
+    TEST_LIST,
+    TRAIN_LIST,
+    claim_folder,
+    write_crop,
+    write_list,
+)
+from .readers.mat_photos import (
+    PHOTO_SIZE,
+    MatLabels,
+    Source,
+    benchmark_box,
+    photo1_to_crop1,
+    read_mat,
+)
+from .readers.photo_folder import Photo, find_photos, read_photo
 
 LIST_NAMES: dict[Source, str] = {"300w-lp": TRAIN_LIST, "aflw2000": TEST_LIST}
 RECORD = "prepare.json"

@@ -10,12 +10,12 @@ import numpy as np
 
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
+from ..files.workers import run_chunks
 from ..geometry import params, pose
 from ..geometry.params import FloatArray
-from .crop_list import label_whitening, read_crops
-from .list_folder import claim_folder, write_crop, write_list
 from .profiling import draw_turn, turn_crop
-from .workers import run_chunks
+from .readers.crop_list import label_whitening, read_crops
+from .readers.list_folder import claim_folder, write_crop, write_list
 
 RECORD = "turned.json"
 FURTHEST_SOURCE = 70.0

@@ -20,7 +20,7 @@ STRIDE = 4  # image pixels per heatmap cell
 MULTIPLE = 32  # the network halves its input five times
 COARSE_FACE = 64  # pixels: the coarse look is for close-ups, small boxes there are mostly wrong
 CANDIDATES = 2000  # best cells that enter the suppression: bounds the work on any image
-# `tools/benchmark_detectors.py --calibrate aflw_train --crops 1600`; x is 0 by mirror symmetry.
+# `tools/bench/detectors.py --calibrate aflw_train --crops 1600`; x is 0 by mirror symmetry.
 CALIBRATION = SquareCalibration(weights=((0.0, 0.0), (0.0629, -0.1859), (0.2817, 0.0127)))
 
 

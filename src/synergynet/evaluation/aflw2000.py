@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..datasets.aflw2000 import Aflw2000
+from ..datasets.readers.aflw2000_crops import Aflw2000
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
-from ..files import read_npy
+from ..files.whole_file import read_npy
 from ..geometry import frames, params, pose
 from ..geometry.crops import zero_border
 from ..geometry.landmarks import MIRROR

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..datasets.aflw2000 import BENCHMARK_IMAGES
+from ..datasets.readers.aflw2000_crops import BENCHMARK_IMAGES
 from .breakdown import UNITS, Group
 from .metrics import EulerMae
 from .result import EvaluationResult

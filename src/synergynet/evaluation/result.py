@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import whole_file
+from ..files.whole_file import whole_file
 from ..geometry.params import FloatArray
 from .breakdown import Group
 from .metrics import BIN_NAMES, AnswerFrame, BinnedNme, EulerMae

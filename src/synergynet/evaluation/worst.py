@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.aflw2000 import Aflw2000
+from ..datasets.readers.aflw2000_crops import Aflw2000
 from ..errors import SynergyNetError
-from ..files import write_whole
+from ..files.whole_file import write_whole
 from ..geometry.params import INPUT_SIZE, FloatArray
 from .result import EvaluationResult
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from ..files import whole_file
+from ..files.whole_file import whole_file
 from .graphs import Deployment
 from .verify import verify
 

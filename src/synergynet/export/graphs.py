@@ -20,16 +20,16 @@ from ..face_model.ict import ICT_NAME
 from ..face_model.model import FaceModel
 from ..face_model.official import OFFICIAL_NAME
 from ..face_model.open_head import OPEN_HEAD_NAME
-from ..face_model.weights_info import WeightsInfo
 from ..geometry.crops import zero_border
 from ..geometry.frames import CROP_FLIP
 from ..geometry.params import EXPRESSION, INPUT_MEAN, INPUT_SIZE, INPUT_STD, POSE, SHAPE
 from ..geometry.pose import GIMBAL_COSINE
-from ..nets.blocks import ThreeHeadBackbone
-from ..nets.confidence import AssessedBackbone, ExpectedError
-from ..nets.synergynet import SynergyNet, flat_basis
+from ..nets.torch.blocks import ThreeHeadBackbone
+from ..nets.torch.expected_error import AssessedBackbone, ExpectedError
+from ..nets.torch.synergynet import SynergyNet, flat_basis
 from ..regression.base import normalise
 from ..regression.onnx_session import EXPECTED_NME
+from ..weights.info import WeightsInfo
 
 Precision = Literal["float32", "float16", "int8"]
 """Of the weights: ``float16`` computes in float32, ``int8`` the backbone in 8 bits."""

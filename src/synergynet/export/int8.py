@@ -20,7 +20,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from ..datasets.crop_list import read_crops, read_list
+from ..datasets.readers.crop_list import read_crops, read_list
 from ..datasets.splits import validation_mask
 from ..errors import SynergyNetError
 from ..geometry.params import INPUT_SIZE

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from ..face_model.weights_info import WeightsInfo
-from ..files import whole_file
-from ..nets.synergynet import SynergyNet
+from ..files.whole_file import whole_file
+from ..nets.torch.synergynet import SynergyNet
+from ..weights.info import WeightsInfo
 from .graphs import CROPS, PARAMS, Deployment, Precision, deployment
 from .int8 import quantise
 from .verify import Run, verify

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from ..files import whole_file
+from ..files.whole_file import whole_file
 from .graphs import Deployment
 from .verify import verify
 

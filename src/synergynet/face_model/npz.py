@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import SynergyNetError
-from ..files import whole_file
+from ..files.whole_file import whole_file
 from ..geometry.params import FloatArray
 from .model import FaceModel
 

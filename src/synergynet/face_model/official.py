@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from ..files import read_npy
+from ..files.mat import read_arrays
+from ..files.restricted_pickle import load_pickle
+from ..files.whole_file import read_npy
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import N_EXPRESSION, N_SHAPE, FloatArray, Whitening
-from .mat_file import read_arrays
 from .model import NO_TRIANGLES, FaceModel
-from .restricted_pickle import load_pickle
 
 OFFICIAL_NAME = "bfm-official"
 _MAX_BYTES = 512 << 20

@@ -1,47 +1,45 @@
-"""The backbones by name."""
+"""The backbones by name; no framework is needed to read or check a name."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import partial
 
 from ..errors import SynergyNetError
-from . import mobilenet_v1, resnest, resnet
-from .blocks import ThreeHeadBackbone
-from .efficientnet_lite import EfficientNetLite0
-from .ghostnet import GhostNet
-from .mobilenet_v2 import MobileNetV2
+from ..weights.architectures import ARCHITECTURES
 
-BACKBONES: dict[str, Callable[..., ThreeHeadBackbone]] = {
-    "mobilenet_v2": MobileNetV2,
-    "efficientnet_lite0": EfficientNetLite0,
-    **{name: partial(mobilenet_v1.MobileNetV1, name) for name in mobilenet_v1.WIDTHS},
-    **{name: partial(resnet.ResNet, name) for name in resnet.VARIANTS},
-    "ghostnet": GhostNet,
-    **{name: partial(resnest.ResNeSt, name) for name in resnest.VARIANTS},
+BACKBONES: Mapping[str, str] = {
+    "mobilenet_v2": "mobilenet_v2:MobileNetV2",
+    "efficientnet_lite0": "efficientnet_lite:EfficientNetLite0",
+    **dict.fromkeys(
+        ("mobilenet_2", "mobilenet_1", "mobilenet_075", "mobilenet_05", "mobilenet_025"),
+        "mobilenet_v1:MobileNetV1",
+    ),
+    **dict.fromkeys(
+        (
+            *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+            *("resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2", "wide_resnet101_2"),
+        ),
+        "resnet:ResNet",
+    ),
+    "ghostnet": "ghostnet:GhostNet",
+    **dict.fromkeys(("resnest50", "resnest101"), "resnest:ResNeSt"),
 }
+"""Name -> file and class below ``nets/torch``; a class that stands for several is told the name."""
+
+IN_MINDSPORE = tuple(ARCHITECTURES)
 
 
-def build_backbone(name: str, dropout: float | None = None) -> ThreeHeadBackbone:
-    """A freshly initialised backbone; ``.feature_dim`` is the width F of its pooled features.
+def check_backbone(name: str, backend: str = "torch") -> None:
+    """Raise SynergyNetError for a name that the backend lacks, naming the nearest that it has.
 
-    Calling it maps normalised crops (B, 3, 120, 120) to whitened params (B, 62) and
-    pooled features (B, F). ``dropout`` before the heads is the official rate by default: 0.2
-    for mobilenet_v2, efficientnet_lite0 and ghostnet, none for the others.
-
-    Raises SynergyNetError for an unknown name, naming the nearest known one.
+    Args:
+        backend: ``torch`` or ``mindspore``.
     """
-    check_backbone(name)
-    return BACKBONES[name]() if dropout is None else BACKBONES[name](dropout=dropout)
-
-
-def check_backbone(name: str) -> None:
-    """Raise SynergyNetError for an unknown name, naming the nearest known one."""
-    if name not in BACKBONES:
-        nearest = get_close_matches(name.lower(), BACKBONES, n=1)
-        hint = f"did you mean {nearest[0]!r}? Known are" if nearest else "choose from"
-        raise SynergyNetError(f"Unknown backbone {name!r}; {hint}: {', '.join(BACKBONES)}.")
-
-
-def backbone_name(net: ThreeHeadBackbone) -> str:
-    """The registry name that builds a backbone like ``net``."""
-    return net.name
+    known = tuple(BACKBONES) if backend == "torch" else IN_MINDSPORE
+    if name in known:
+        return
+    nearest = get_close_matches(name.lower(), known, n=1)
+    hint = f"did you mean {nearest[0]!r}? Known are" if nearest else "choose from"
+    where = "" if backend == "torch" else " in MindSpore"
+    raise SynergyNetError(f"Unknown backbone {name!r}{where}; {hint}: {', '.join(known)}.")

@@ -1,8 +1,8 @@
 """From photos to :class:`Face` objects and files."""
 
+from ..files.images import read_image
 from .analyzer import Analysis, FaceAnalyzer, Timings, next_crop
 from .face import Face
-from .images import read_image
 from .smoothing import SmoothingConstants
 from .tracking import FaceTracker, TrackedFace
 

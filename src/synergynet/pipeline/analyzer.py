@@ -16,6 +16,7 @@ from ..detection.base import Detection, non_maximum_suppression
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..face_model.sources import resolve_face_model
+from ..files.images import read_image
 from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox, crop_from_box_by_height, crop_from_landmarks
 from ..geometry.params import FloatArray
@@ -30,7 +31,6 @@ from ..regression import (
 )
 from ..regression.cropping import largest_side
 from .face import Face, crop_to_image
-from .images import read_image
 
 Image: TypeAlias = NDArray[np.uint8] | str | Path
 """(H, W, 3) uint8, or the path of a photo."""

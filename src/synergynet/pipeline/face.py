@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..face_model.model import FaceModel
-from ..face_model.weights_info import Frame
+from ..face_model.units import unit_weights
 from ..geometry import frames
 from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox
 from ..geometry.params import EXPRESSION, INPUT_SIZE, SHAPE, FloatArray, split
 from ..geometry.pose import Pose, decompose_exact, decompose_official, euler_from_camera
-from ..regression.confidence import confidence
-from .arkit import unit_weights
+from ..regression.trust import confidence
+from ..weights.info import Frame
 
 _SIGNIFICANT = 7  # float32 holds no more digits
 
@@ -157,7 +157,7 @@ class Face:
             SynergyNetError: another ending, another photo's size, a face model without
                 triangles, or the system refuses.
         """
-        from .saving import save_face
+        from ..outputs.save import save_face
 
         return save_face(
             self,
@@ -173,7 +173,7 @@ class Face:
         self, image: NDArray[np.uint8], kind: str = "mesh", **options: Any
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """A picture of this face alone; arguments as of :func:`synergynet.draw`."""
-        from .drawing import draw
+        from ..outputs.draw import draw
 
         return draw(image, self, kind, **options)
 

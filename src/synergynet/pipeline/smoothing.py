@@ -37,7 +37,7 @@ class OneEuro:
 class SmoothingConstants:
     """Filters of the camera, the identity and the expression coefficients.
 
-    The defaults come from ``tools/video_smoothing.py`` (docs/video.md has its table).
+    The defaults come from ``tools/research/video_smoothing.py`` (docs/video.md has its table).
     """
 
     camera: OneEuro = OneEuro(0.15, 45.0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..geometry.crops import CropBox, crop_from_landmarks
 from ..geometry.params import FloatArray
-from ..regression.confidence import LOST_BELOW
+from ..regression.trust import LOST_BELOW
 from .analyzer import ChannelOrder, FaceAnalyzer, as_bgr, next_crop, outline
 from .face import Face
 from .smoothing import FaceSmoother, SmoothingConstants

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
-from ..face_model.weights_info import ChannelOrder, WeightsInfo
 from ..geometry.params import INPUT_MEAN, INPUT_SIZE, INPUT_STD, N_PARAMS, FloatArray
+from ..weights.info import ChannelOrder, WeightsInfo
 
 CHUNK = 128
 """Crops per network call: bounds the activations of a large batch at a few hundred MB."""

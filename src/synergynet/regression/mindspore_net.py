@@ -15,11 +15,11 @@ from mindspore import Tensor
 
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
-from ..face_model.weights_info import WeightsInfo
 from ..geometry.params import FloatArray
-from ..nets_mindspore.backbones import ImageToParams
-from ..nets_mindspore.synergynet import load_tensors
-from ..nets_mindspore.weights import Weights, official_face_model, read_ckpt_weights
+from ..nets.mindspore.backbones import ImageToParams
+from ..nets.mindspore.synergynet import load_tensors
+from ..weights.info import WeightsInfo
+from ..weights.tensors import Weights, official_face_model, read_ckpt_weights
 from .base import Prediction, predict_in_chunks
 
 _PART = "I2P."

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from ..face_model.mirroring import mirrored_params
 from ..face_model.model import FaceModel
-from ..face_model.weights_info import WeightsInfo
 from ..geometry.params import FloatArray
+from ..weights.info import WeightsInfo
 from .base import ParamsRegressor, Prediction, assess
 
 

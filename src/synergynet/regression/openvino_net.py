@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
-from ..face_model.weights_info import WeightsInfo
 from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray
+from ..weights.info import WeightsInfo
 from .base import Prediction, predict_in_chunks
 from .onnx_session import EXPECTED_NME, refuse_whole
 

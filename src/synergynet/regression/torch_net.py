@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
-from ..face_model.weights_info import WeightsInfo
 from ..geometry.conventions import Conventions
 from ..geometry.params import FloatArray
-from ..nets.backbones import build_backbone
-from ..nets.blocks import ThreeHeadBackbone
-from ..nets.checkpoints import check_state, read_checkpoint
-from ..nets.confidence import AssessedBackbone
-from ..nets.official_checkpoint import ARCHITECTURE, read_official
+from ..nets.torch.backbones import build_backbone
+from ..nets.torch.blocks import ThreeHeadBackbone
+from ..nets.torch.checkpoints import check_state, read_checkpoint
+from ..nets.torch.expected_error import AssessedBackbone
+from ..nets.torch.official_checkpoint import ARCHITECTURE, read_official
+from ..weights.info import WeightsInfo
 from .base import Prediction, predict_in_chunks
 
 _BACKBONE = "I2P.backbone."

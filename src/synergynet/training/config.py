@@ -18,11 +18,13 @@ from pydantic import (
     model_validator,
 )
 
+from ..cli.sections import EvalConfig, ExportConfig, InferConfig
 from ..datasets.augmentation import AugmentationConfig
-from ..datasets.crop_list import MAX_DISAGREEMENT_PX
+from ..datasets.readers.crop_list import MAX_DISAGREEMENT_PX
 from ..errors import SynergyNetError
-from ..face_model.weights_info import Frame
-from .sections import EvalConfig, ExportConfig, InferConfig
+from ..nets.backbones import check_backbone
+from ..nets.loss_terms import check_losses
+from ..weights.info import Frame
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -186,8 +188,6 @@ class TrainConfig(BaseModel):
     @field_validator("losses")
     @classmethod
     def _known_losses(cls, weights: dict[str, float]) -> dict[str, float]:
-        from ..nets.loss_terms import check_losses
-
         if not any(weights.values()):
             raise ValueError("give at least one loss a weight other than 0")
         try:
@@ -199,14 +199,7 @@ class TrainConfig(BaseModel):
     @model_validator(mode="after")
     def _known_backbone(self) -> TrainConfig:
         try:
-            if self.backend == "mindspore":
-                from ..nets_mindspore.architectures import check_architecture
-
-                check_architecture(self.backbone)
-            else:
-                from ..nets.backbones import check_backbone
-
-                check_backbone(self.backbone)
+            check_backbone(self.backbone, self.backend)
         except SynergyNetError as error:
             raise ValueError(str(error)) from error
         return self

@@ -14,7 +14,7 @@ from ..datasets.augmentation import (
     AugmentationConfig,
     Augmenter,
 )
-from ..datasets.crop_list import LabelledCrops, mirrored_landmarks
+from ..datasets.readers.crop_list import LabelledCrops, mirrored_landmarks
 from ..face_model.mirroring import mirrored_params
 from ..face_model.model import FaceModel
 from ..geometry.params import FloatArray, Whitening

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SynergyNetError
-from ..files import write_whole
+from ..files.whole_file import write_whole
 
 PHASES = ("data", "input", "forward", "backward", "update")
 

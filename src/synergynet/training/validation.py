@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..datasets.augmentation import move_label, recrop_affine, warp_crop
-from ..datasets.crop_list import LabelledCrops
+from ..datasets.readers.crop_list import LabelledCrops
 from ..face_model.model import FaceModel
 from ..geometry import params as layout
 from ..geometry import pose
@@ -18,7 +18,7 @@ from ..geometry.params import INPUT_MEAN, INPUT_STD
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..nets.synergynet import SynergyNet
+    from ..nets.torch.synergynet import SynergyNet
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,11 @@ from numpy.typing import NDArray
 
 from ...errors import SynergyNetError
 from ...face_model.open_head import load_open_head
-from ...files import CannotWriteError, write_whole
+from ...files.whole_file import CannotWriteError, write_whole
+from ...files.workers import run_chunks
 from ...geometry.landmarks import N_LANDMARKS
-from ..crop_list import label_whitening
-from ..list_folder import CROPS_NAME, JPEG_QUALITY, TRAIN_LIST, claim_folder, write_list
-from ..workers import run_chunks
+from ..readers.crop_list import label_whitening
+from ..readers.list_folder import CROPS_NAME, JPEG_QUALITY, TRAIN_LIST, claim_folder, write_list
 from .face import VERSION, SyntheticFace, SyntheticFaces
 
 RECORD, EXACT_NAME, DEPTH_NAME, PARTS_NAME = "synth.json", "labels.npz", "depth", "parts"

@@ -1,0 +1,1 @@
+"""Data sets and training lists, read behind one protocol."""

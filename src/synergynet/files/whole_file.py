@@ -1,0 +1,82 @@
+"""Files: read arrays that a stranger made, write so that a file appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SynergyNetError
+
+
+class CannotWriteError(SynergyNetError):
+    """The system refuses to write: a full disk, no permission. Trying other files is no use."""
+
+
+def read_npy(path: Path, *, max_bytes: int, cure: str) -> NDArray[Any]:
+    """An ``.npy`` file of numbers, mapped read-only.
+
+    Mapping checks the declared shape against the file's size before any memory is taken.
+
+    Args:
+        cure: what the reader of an error should do.
+
+    Raises:
+        SynergyNetError: missing, larger than ``max_bytes``, broken, or not numbers.
+    """
+    if not path.is_file():
+        raise SynergyNetError(f"{path}: no such file; {cure}")
+    if path.stat().st_size > max_bytes:
+        raise SynergyNetError(f"{path}: larger than {max_bytes >> 20} MiB; {cure}")
+    try:
+        data = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy raises many kinds on broken files
+        raise SynergyNetError(f"{path}: not a readable .npy array ({error})") from error
+    if not isinstance(data, np.ndarray) or data.dtype.kind not in "fiu":
+        raise SynergyNetError(f"{path}: not an .npy array of numbers; {cure}")
+    return data
+
+
+@contextmanager
+def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
+    """A path to write to; it replaces ``target`` only if the block succeeds.
+
+    Args:
+        name: file name of the path to write to; some formats store it. ``target``'s by default.
+
+    Raises:
+        SynergyNetError: the folder does not exist.
+        CannotWriteError: the system refuses.
+    """
+    if not target.parent.is_dir():
+        raise SynergyNetError(f"{target}: the folder {target.parent} does not exist; create it")
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as folder:
+            partial = Path(folder) / (name or target.name)
+            yield partial
+            with partial.open("rb+") as stream:
+                os.fsync(stream.fileno())  # a power cut must not leave an empty file
+            partial.replace(target)
+    except OSError as error:
+        raise _refused(target, error) from error
+
+
+def write_whole(target: Path, data: bytes) -> Path:
+    """Write ``data`` through :func:`whole_file`, making the folder; returns ``target``."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(target, error) from error
+    with whole_file(target) as partial:
+        partial.write_bytes(data)
+    return target
+
+
+def _refused(target: Path, error: OSError) -> CannotWriteError:
+    return CannotWriteError(f"{target}: cannot be written ({error.strerror or error})")

@@ -1,0 +1,192 @@
+"""From folders, patterns and lists to photos, and to a place for each photo's results."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import itertools
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import SynergyNetError
+from ..files.images import PHOTO_SUFFIXES
+from ..outputs.pictures import picture_endings
+
+_MAX_LIST_BYTES = 256 << 20
+_RESULT = re.compile(
+    rf"(?P<stem>.+)({'|'.join(re.escape(end) for end in ('.json', *picture_endings()))}"
+    r"|_face\d+(\.(obj|mtl|ply|glb)|_uv\.png))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What ``synergynet infer`` calls its files; a photo may have such a name too."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo to analyse.
+
+    Attributes:
+        path: as it was given or found.
+        below: folder of its results below the output folder; ``.`` is that folder itself.
+    """
+
+    path: Path
+    below: Path = Path()
+
+
+def find_photos(
+    sources: Iterable[str | Path], output: str | Path, *, recursive: bool = False
+) -> list[Photo]:
+    """The photos that files, folders and patterns name, each once, in order.
+
+    Files are taken whatever they are called. Folders and patterns give the files with an ending
+    of ``PHOTO_SUFFIXES``, sorted, without hidden ones and without those below ``output``;
+    results keep the structure below the folder, or below the part of the pattern without
+    wildcards. ``**`` in a pattern stands for any folders. A name that exists is no pattern.
+
+    Args:
+        recursive: search the folders below a folder too.
+
+    Raises:
+        SynergyNetError: a folder or pattern without a photo, or ``output`` is such a folder.
+    """
+    found: dict[str, Photo] = {}
+    for source in sources:
+        path = Path(source)
+        if path.is_dir():
+            photos = _in_folder(path, Path(output), recursive)
+            more = "" if recursive else "; --recursive also searches the folders below"
+            nothing = f"{path}: no photos in this folder{more}"
+        elif not os.path.lexists(path) and _has_wildcard(str(source)):
+            photos = _matching(str(source), Path(output))
+            nothing = f"{source}: no photo matches this pattern"
+        else:
+            photos, nothing = [Photo(path)], ""
+        if not photos:
+            raise SynergyNetError(nothing)
+        for photo in photos:
+            found.setdefault(_absolute(photo.path), photo)
+    return list(found.values())
+
+
+def read_list(file: str | Path) -> list[Photo]:
+    """The photos of a text file with one path per line, each once; ``-`` is standard input.
+
+    Relative paths count from the working folder. Results keep the structure below the folder
+    that all photos share. Empty lines are skipped; UTF-8, or UTF-16 with its mark.
+
+    Raises:
+        SynergyNetError: unreadable, too large, or empty.
+    """
+    name = "standard input" if str(file) == "-" else str(file)
+    try:
+        if str(file) == "-":
+            data = sys.stdin.buffer.read(_MAX_LIST_BYTES + 1)
+        else:
+            with Path(file).open("rb") as stream:
+                data = stream.read(_MAX_LIST_BYTES + 1)
+    except OSError as error:
+        raise SynergyNetError(f"{name}: cannot be read ({error.strerror or error})") from error
+    if len(data) > _MAX_LIST_BYTES:
+        raise SynergyNetError(f"{name}: lists may have {_MAX_LIST_BYTES >> 20} MiB; split it")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16", "replace")
+    else:  # names that are not UTF-8 stay as they are on disk
+        text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    paths = [Path(line.rstrip("\r")) for line in text.split("\n") if line.strip()]
+    if not paths:
+        raise SynergyNetError(f"{name}: no paths in this list; give one per line")
+    unique: dict[str, Path] = {}
+    for path in paths:
+        unique.setdefault(_absolute(path), path)
+    folders = {key: os.path.dirname(key) for key in unique}  # noqa: PTH120  (fast)
+    try:
+        shared = os.path.commonpath(set(folders.values()))
+    except ValueError:  # on several drives
+        return [Photo(path) for path in unique.values()]
+    return [
+        Photo(path, Path(os.path.relpath(folders[key], shared))) for key, path in unique.items()
+    ]
+
+
+def place_results(photos: Sequence[Photo], output: str | Path) -> list[Path]:
+    """For each photo the folder and stem of its results; no two alike.
+
+    The photo's own stem where it is free, else ``stem-2``, ``stem-3`` and so on. It is not free
+    if another photo has it, or if a result could replace one of the photos. Compared without
+    case, as some file systems do.
+    """
+    reserved = {
+        match["stem"].casefold()
+        for match in (_RESULT.fullmatch(_absolute(photo.path)) for photo in photos)
+        if match is not None
+    }
+    used: set[str] = set()
+    bases = []
+    for photo in photos:
+        folder = Path(output) / photo.below
+        start = _absolute(folder)
+        stem, number = photo.path.stem, 1
+        while (key := os.path.join(start, stem).casefold()) in used or key in reserved:  # noqa: PTH118
+            number += 1
+            stem = f"{photo.path.stem}-{number}"
+        used.add(key)
+        bases.append(folder / stem)
+    return bases
+
+
+def _in_folder(folder: Path, output: Path, recursive: bool) -> list[Photo]:
+    of_results = _results_inside(folder, output)
+    found = []
+    for where, folders, files in os.walk(folder):
+        root = Path(where)
+        wanted = sorted(f for f in folders if not f.startswith(".") and not of_results(root / f))
+        folders[:] = wanted if recursive else []
+        below = root.relative_to(folder)
+        found += [Photo(root / name, below) for name in sorted(files) if _is_photo(name)]
+    return found
+
+
+def _matching(pattern: str, output: Path) -> list[Photo]:
+    fixed = list(itertools.takewhile(lambda part: not _has_wildcard(part), Path(pattern).parts))
+    root = Path(*fixed)
+    of_results = _results_inside(root, output)
+    names = glob.glob(pattern, recursive=True)  # noqa: PTH207  (Path.glob finds hidden files)
+    paths = sorted(Path(name) for name in names)
+    return [
+        Photo(path, path.parent.relative_to(root))
+        for path in paths
+        if _is_photo(path.name) and path.is_file() and not of_results(path.parent)
+    ]
+
+
+def _has_wildcard(text: str) -> bool:
+    return any(character in text for character in "*?[")
+
+
+def _is_photo(name: str) -> bool:
+    return Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
+
+
+def _results_inside(folder: Path, output: Path) -> Callable[[Path], bool]:
+    """Tells which folders below ``folder`` hold results: ``output``, and those below it.
+
+    Raises:
+        SynergyNetError: the two are one, so that pictures of results would be taken for photos.
+    """
+    root, top = folder.resolve(), output.resolve()
+    if root == top:
+        raise SynergyNetError(
+            f"{folder}: the results would lie among the photos; give another folder as --output"
+        )
+    if not top.is_relative_to(root):
+        return lambda _: False
+    return functools.cache(lambda path: path.resolve().is_relative_to(top))
+
+
+def _absolute(path: str | Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100  (strings: a million photos take seconds)

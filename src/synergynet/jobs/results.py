@@ -1,0 +1,233 @@
+"""One photo in, its files out, and what is to be said about it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import SynergyNetError
+from ..files.images import read_image
+from ..files.whole_file import CannotWriteError
+from ..outputs import pictures as writers
+from ..outputs.meshes import Space
+from ..pipeline.analyzer import FaceAnalyzer
+from ..pipeline.face import Face
+from ..regression.loading import DEFAULT_WEIGHTS
+
+STEPS = ("reading", "detection", "regression", "decode", "drawing", "writing")
+
+_SETTINGS = "made_with"
+_MAX_JSON_BYTES = 64 << 20
+_HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # other photos would fare no better
+_BRIEF = ("box", "score", "confidence", "expected_nme_percent", "pose")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to write for each photo: kinds of pictures, mesh formats, and how.
+
+    Attributes:
+        plain: write the mesh as OBJ without texture, as is the default.
+    """
+
+    kinds: tuple[str, ...] = writers.DRAWINGS
+    meshes: tuple[str, ...] = ()
+    plain: bool = True
+    space: Space = "image"
+    focal: float | None = None
+    opacity: float | None = None
+    view: tuple[float, float] | None = None
+    texture_size: int = 1024
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a photo.
+
+    Attributes:
+        photo: its path as given.
+        base: folder and stem of its results.
+        size: (width, height) in pixels; None where ``error`` is set.
+        faces: per face ``box``, ``score``, ``confidence``, ``expected_nme_percent`` and
+            ``pose``, as in the JSON.
+        names: of the files written.
+        error: why there are none, a sentence.
+        skipped: an earlier run had made them.
+        seconds: per step of ``STEPS``; empty where ``error`` or ``skipped`` is set.
+    """
+
+    photo: Path
+    base: Path
+    size: tuple[int, int] | None = None
+    faces: list[dict[str, Any]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    error: str | None = None
+    skipped: bool = False
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def settings_of(
+    wanted: Wanted, analyzer: FaceAnalyzer, weights: str | Path | None
+) -> dict[str, Any]:
+    """All that decides what the results look like, for the JSON: equal settings, equal results."""
+    from importlib.metadata import version
+
+    weights_file = DEFAULT_WEIGHTS if weights is None else Path(weights)
+    model = analyzer.face_model
+    meshes = ["plain obj"] if wanted.plain else sorted(wanted.meshes)
+    return {
+        "synergynet": version("synergynet"),
+        "weights": f"{analyzer.regressor.info.architecture} {_hash(weights_file)}",
+        "face_model": f"{model.name} {model.hash[:16]}",
+        "mirror": analyzer.mirrored,
+        "draw": ",".join(sorted(wanted.kinds)) or "none",
+        "mesh": ",".join(meshes) or "none",
+        "space": wanted.space,
+        "focal": wanted.focal,
+        "opacity": wanted.opacity,
+        "view": None if wanted.view is None else "{:g},{:g}".format(*wanted.view),
+        "texture_size": wanted.texture_size,
+    }
+
+
+def write_results(
+    photo: Path,
+    base: Path,
+    analyzer: FaceAnalyzer,
+    wanted: Wanted,
+    settings: Mapping[str, Any],
+) -> Outcome:
+    """Analyse a photo and write its files; the JSON comes last: where it is, everything is.
+
+    Args:
+        base: folder and stem of the files.
+        settings: of :func:`settings_of`.
+
+    Raises:
+        SynergyNetError: the photo cannot be read, or the results cannot be made or written.
+    """
+    marks = [time.perf_counter()]
+    image = read_image(photo)
+    marks.append(time.perf_counter())
+    analysis = analyzer.analyze(image)
+    faces = analysis.faces
+    marks.append(time.perf_counter())
+    if wanted.meshes or wanted.plain:
+        writers.check_triangles(faces)
+    if "uv" in wanted.kinds:
+        writers.check_texture(faces)
+    pictures = writers.Pictures(
+        image,
+        faces,
+        opacity=wanted.opacity,
+        view=wanted.view,
+        focal=wanted.focal,
+        texture_size=wanted.texture_size,
+    )
+    drawn = {kind: pictures.draw(kind) for kind in wanted.kinds if faces and kind != "uv"}
+    marks.append(time.perf_counter())
+    writers.remove_results(base)
+    names = [f"{base.name}.json"]
+    for kind, picture in drawn.items():
+        path = _append(base, f"_{kind}{writers.picture_suffix(kind, photo)}")
+        names.append(writers.write_picture(path, picture).name)
+    for number, face in enumerate(faces):
+        names += _write_face(_append(base, f"_face{number}"), number, face, pictures, wanted)
+    more: dict[str, object] = {_SETTINGS: dict(settings)}
+    if "depth" in drawn:
+        more["depth"] = pictures.depth_code()
+    writers.write_json(_append(base, ".json"), str(photo), image, faces, more)
+    marks.append(time.perf_counter())
+    reading, _, drawing, writing = (b - a for a, b in itertools.pairwise(marks))
+    parts = analysis.timings
+    spent = (reading, parts.detection, parts.regression, parts.decode, drawing, writing)
+    return Outcome(
+        photo,
+        base,
+        (image.shape[1], image.shape[0]),
+        [_brief(face.to_dict()) for face in faces],
+        names,
+        seconds=dict(zip(STEPS, spent, strict=True)),
+    )
+
+
+def try_results(
+    photo: Path,
+    base: Path,
+    analyzer: FaceAnalyzer,
+    wanted: Wanted,
+    settings: Mapping[str, Any],
+) -> Outcome:
+    """:func:`write_results`, but what is wrong with this one photo becomes its outcome.
+
+    Raises:
+        CannotWriteError: the disk is full or read-only.
+    """
+    try:
+        return write_results(photo, base, analyzer, wanted, settings)
+    except CannotWriteError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS:
+            raise
+        return Outcome(photo, base, error=str(error))
+    except SynergyNetError as error:
+        return Outcome(photo, base, error=str(error))
+    except MemoryError:
+        return Outcome(photo, base, error=f"{photo}: not enough memory; scale the photo down")
+
+
+def earlier_results(photo: Path, base: Path, settings: Mapping[str, Any]) -> Outcome | None:
+    """What an earlier run found, if its results are whole, newer than the photo, and made from
+    this photo with these settings; else None."""
+    path = _append(base, ".json")
+    try:
+        made = path.stat()
+        if made.st_mtime_ns < photo.stat().st_mtime_ns or made.st_size > _MAX_JSON_BYTES:
+            return None
+        content = json.loads(path.read_bytes())
+        if content["image"] != str(photo) or content[_SETTINGS] != settings:
+            return None
+        faces = [_brief(face) for face in content["faces"]]
+        size = int(content["width"]), int(content["height"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return Outcome(photo, base, size, faces, skipped=True)
+
+
+def _write_face(
+    base: Path, number: int, face: Face, pictures: writers.Pictures, wanted: Wanted
+) -> list[str]:
+    """Write one face's files, ``base`` being their folder and stem; returns their names."""
+    paths = []
+    if "uv" in wanted.kinds:
+        texture = pictures.texture(number).image
+        paths.append(writers.write_picture(_append(base, "_uv.png"), texture))
+    if wanted.plain:
+        paths.append(writers.write_obj(_append(base, ".obj"), face, pictures.size[0]))
+    if wanted.meshes:
+        mesh = pictures.mesh(number, wanted.space)
+        for kind in wanted.meshes:
+            paths += writers.write_mesh(_append(base, f".{kind}"), mesh)
+    return list(dict.fromkeys(path.name for path in paths))
+
+
+def _brief(face: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: face[name] for name in _BRIEF}
+
+
+def _append(base: Path, ending: str) -> Path:
+    return base.with_name(base.name + ending)
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        digest = hashlib.sha256()
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,211 @@
+"""A video or camera in, drawn frames and JSON lines out, one frame at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SynergyNetError
+from ..files.video import VideoFrame, VideoSource, VideoWriter, keep_sound
+from ..files.whole_file import whole_file
+from ..outputs.pictures import GROUND, Pictures
+from ..pipeline.tracking import FaceTracker, TrackedFace
+from ..rendering.draw import face_size
+
+SURFACES = ("mesh", "solid", "depth", "pncc", "normals")
+"""Kinds of drawings that cover faces; a video shows one of them at most."""
+
+LINES = ("landmarks", "pose", "box", "id")
+"""Kinds that are drawn over it, in this order."""
+
+_DEPTH_RANGE = 150.0
+"""Millimetres before and behind the centre of the nearest face that a depth video can show."""
+
+
+@dataclass(frozen=True)
+class VideoSummary:
+    """What became of a video.
+
+    Attributes:
+        frames: read and analysed.
+        faces: ids given.
+        notes: sentences about what is missing in the output.
+    """
+
+    frames: int
+    faces: int
+    notes: list[str]
+
+
+def process_video(
+    source: VideoSource,
+    tracker: FaceTracker,
+    *,
+    output: Path | None = None,
+    json_lines: Path | None = None,
+    draw: Sequence[str] = (),
+    show: Callable[[NDArray[np.uint8]], bool] | None = None,
+    stop: Callable[[], bool] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> VideoSummary:
+    """Follow the faces of a video from the first frame to the last, or until told to stop.
+
+    The files appear when everything is written, also after ``stop``; after an error there are
+    none. One frame is in memory at a time.
+
+    Args:
+        source: to read from.
+        tracker: fresh, or reset.
+        output: video of the drawn frames, with the source's sound if ffmpeg is installed.
+        json_lines: one JSON object per frame and line, see :func:`frame_record`.
+        draw: kinds of drawings, see :func:`draw_tracked`.
+        show: is handed every drawn frame, and says False to end.
+        stop: asked after every frame.
+        progress: is handed the number of frames done.
+
+    Raises:
+        SynergyNetError: files that cannot be written, or drawings that the face model lacks.
+    """
+    notes: list[str] = []
+    done = 0
+    with ExitStack() as stack:
+        lines: IO[str] | None = None
+        writer: VideoWriter | None = None
+        if json_lines is not None:
+            partial = stack.enter_context(whole_file(json_lines))
+            lines = stack.enter_context(partial.open("w", encoding="utf-8", newline="\n"))
+        if output is not None:
+            partial = stack.enter_context(whole_file(output))
+            writer = VideoWriter(partial, source.size, source.frame_rate)
+        for frame in source:
+            faces = tracker(frame.image, frame.time)
+            if lines is not None:
+                lines.write(json.dumps(frame_record(frame, faces), allow_nan=False) + "\n")
+            if writer is not None or show is not None:
+                picture = draw_tracked(frame.image, faces, draw)
+            if writer is not None:
+                writer.write(picture, frame.time)
+            done += 1
+            if progress is not None:
+                progress(done)
+            if (show is not None and not show(picture)) or (stop is not None and stop()):
+                break
+        if writer is not None:
+            writer.close()
+            if source.path is not None:
+                seconds = writer.frames_written / writer.frame_rate
+                note = keep_sound(writer.path, source.path, seconds)
+                notes += [note] if note else []
+    return VideoSummary(done, tracker.faces_seen, notes)
+
+
+def frame_record(frame: VideoFrame, faces: Sequence[TrackedFace]) -> dict[str, object]:
+    """One line of JSON: ``{"frame", "time", "width", "height", "faces"}``.
+
+    Every face is ``{"id", "age", ...Face.to_dict()}``.
+    """
+    height, width = frame.image.shape[:2]
+    return {
+        "frame": frame.number,
+        "time": round(frame.time, 4),
+        "width": width,
+        "height": height,
+        "faces": [{"id": f.id, "age": f.age} | f.face.to_dict() for f in faces],
+    }
+
+
+def draw_tracked(
+    image: NDArray[np.uint8], faces: Sequence[TrackedFace], kinds: Sequence[str]
+) -> NDArray[np.uint8]:
+    """One picture with several kinds of drawings on one another.
+
+    Args:
+        image: (H, W, 3) uint8 BGR; not changed.
+        faces: of this frame.
+        kinds: any of ``LINES`` and at most one of ``SURFACES``. ``depth`` is grey here: 128 at the
+            centre of the nearest face, 1 and 255 at 150 mm behind and before it, 0 without a face.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        SynergyNetError: an unknown kind, two surfaces, or a surface of a face model without
+            triangles.
+    """
+    unknown = set(kinds) - {*SURFACES, *LINES}
+    if unknown:
+        raise SynergyNetError(
+            f"unknown drawing '{unknown.pop()}'; choose from {', '.join(SURFACES + LINES)}"
+        )
+    surfaces = [kind for kind in SURFACES if kind in kinds]
+    if len(surfaces) > 1:
+        raise SynergyNetError(f"{' and '.join(surfaces)} hide one another; draw one of them")
+    plain = [tracked.face for tracked in faces]
+    out = image
+    for kind in surfaces:
+        pictures = Pictures(image, plain)
+        if kind == "depth":
+            out = _depth_picture(pictures.depth)
+        elif kind == "solid" and not plain:
+            out = np.full_like(image, GROUND)
+        else:
+            out = np.asarray(pictures.draw(kind), dtype=np.uint8)
+    for kind in LINES:
+        if kind in kinds and kind != "id":
+            out = np.asarray(Pictures(out, plain).draw(kind), dtype=np.uint8)
+    return _draw_ids(out, faces) if "id" in kinds else out
+
+
+def _depth_picture(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
+    seen = np.isfinite(depth)
+    grey = 128 + np.where(seen, depth, 0) * (127 / _DEPTH_RANGE)
+    values = np.where(seen, np.clip(np.rint(grey), 1, 255), 0).astype(np.uint8)
+    return np.repeat(values[..., None], 3, axis=2)
+
+
+def _draw_ids(image: NDArray[np.uint8], faces: Sequence[TrackedFace]) -> NDArray[np.uint8]:
+    """The number of each face below its chin, where no mesh covers it."""
+    out = image.copy()
+    for tracked in faces:
+        size = face_size(tracked.face.landmarks)
+        x0, _, x1, y1 = tracked.face.box
+        if not 1 <= size < 1e5:
+            continue
+        scale, text = max(size / 200, 0.4), str(tracked.id)
+        width = max(1, round(2 * scale))
+        (w, h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, width)
+        at = round((x0 + x1 - w) / 2), min(round(y1 + 0.1 * size) + h, len(image) - 2)
+        for color, thick in (((20, 20, 20), 3 * width), ((255, 255, 255), width)):
+            cv2.putText(out, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, color, thick, cv2.LINE_AA)
+    return out
+
+
+def window_problem() -> str | None:
+    """Why no window can be opened here, with the cure; None if one can."""
+    if not cv2.currentUIFramework():
+        return (
+            "this OpenCV has no windows; pip uninstall opencv-python-headless and pip install "
+            "opencv-python, or write to a file with -o or --json"
+        )
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not display:
+        return "there is no display to open a window on; write to a file with -o or --json"
+    return None
+
+
+def show_in_window(image: NDArray[np.uint8]) -> bool:
+    """Show a frame; False once q or Esc was pressed or the window was closed."""
+    name = "synergynet"
+    cv2.imshow(name, image)
+    key = cv2.waitKey(1) & 0xFF
+    return key not in (ord("q"), 27) and cv2.getWindowProperty(name, cv2.WND_PROP_VISIBLE) >= 1

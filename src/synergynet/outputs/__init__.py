@@ -1,0 +1,1 @@
+"""From faces to pictures and mesh files."""

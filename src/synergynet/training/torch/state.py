@@ -1,0 +1,128 @@
+"""Crash-safe training state: everything that a run needs to go on, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ...errors import SynergyNetError
+from ...files.whole_file import write_whole
+
+FORMAT = "synergynet-training-2"
+COMPACT = "synergynet-training-2-compact"
+
+
+def save_state(
+    path: Path,
+    *,
+    step: int,
+    model: nn.Module,
+    ema: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    fingerprint: str,
+    best: float,
+) -> None:
+    """Write step, weights, averaged weights, optimizer and loss scale; whole or not at all.
+
+    No random state: every step draws from generators of its own.
+    """
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"ema.{k}": v for k, v in ema.items()}
+    scalars: dict[str, Any] = {}
+    for index, slots in optimizer.state_dict()["state"].items():
+        for name, value in slots.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{name}"] = value
+            else:
+                scalars[f"{index}.{name}"] = value
+    metadata = {
+        "format": FORMAT,
+        "step": str(step),
+        "fingerprint": fingerprint,
+        "best": repr(best),
+        "optimizer": json.dumps(scalars),
+        "scaler": json.dumps(scaler.state_dict()),
+    }
+    contiguous = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
+    write_whole(path, safetensors.torch.save(contiguous, metadata))
+
+
+def load_state(
+    path: Path,
+    *,
+    model: nn.Module,
+    ema: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    fingerprint: str,
+) -> tuple[int, float]:
+    """Restore what :func:`save_state` wrote; returns the next step and the best validation.
+
+    Raises:
+        SynergyNetError: damaged file, or one of a run with other settings.
+    """
+    tensors, metadata = read_state(path)
+    if metadata["format"] == COMPACT:
+        from .compact import unpack
+
+        tensors = unpack(tensors)
+    if metadata["fingerprint"] != fingerprint:
+        raise SynergyNetError(
+            f"{path}: made with other settings; give the run another output folder, "
+            "or restore its settings to go on"
+        )
+    model.load_state_dict(_part(tensors, "model."))
+    for key, value in _part(tensors, "ema.").items():
+        ema[key].copy_(value)
+    state = optimizer.state_dict()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    slots: dict[int, dict[str, Any]] = {}
+    for key, value in _part(tensors, "optimizer.").items():
+        index, name = key.split(".", 1)
+        slots.setdefault(int(index), {})[name] = _laid_out_like(parameters[int(index)], value)
+    for key, value in json.loads(metadata["optimizer"]).items():
+        index, name = key.split(".", 1)
+        slots.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
+    scaler.load_state_dict(json.loads(metadata["scaler"]))
+    return int(metadata["step"]), float(metadata["best"])
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a file of :func:`save_state`, full or compact.
+
+    Raises SynergyNetError if it is missing, damaged or something else.
+    """
+    if not path.is_file():
+        raise SynergyNetError(f"{path}: no training state here; give the output folder of a run")
+    try:
+        with safetensors.safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        tensors = safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise SynergyNetError(
+            f"{path}: damaged training state ({error}); delete it to start again"
+        ) from error
+    if metadata.get("format") not in (FORMAT, COMPACT):
+        raise SynergyNetError(
+            f"{path}: not a training state of this version; move it away to start again"
+        )
+    return tensors, metadata
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _laid_out_like(parameter: Tensor, slot: Tensor) -> Tensor:
+    """``slot`` in the parameter's memory layout: fused optimizers walk both as flat memory."""
+    if slot.shape != parameter.shape:
+        return slot
+    return torch.empty_like(parameter, dtype=slot.dtype, device="cpu").copy_(slot)

@@ -1,0 +1,218 @@
+"""MindSpore's ``.ckpt`` files in NumPy: neither MindSpore nor protobuf is needed.
+
+The format is a protobuf message (``checkpoint.proto`` of MindSpore, in its wire encoding)::
+
+    Checkpoint  { repeated Value value = 1; }
+    Value       { string tag = 1; TensorProto tensor = 2; MapTensorProto maptensor = 3; }
+    TensorProto { repeated int64 dims = 1; string tensor_type = 2; bytes tensor_content = 3; }
+
+Large tensors may be cut into several values of one tag, and ``save_checkpoint(crc_check=True)``
+appends ``crc_num`` and ten bytes. Nothing in such a file is ever run.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import SynergyNetError
+from ..files.whole_file import whole_file
+
+MAX_BYTES = 1 << 30
+_MAX_ENTRIES = 20_000
+_MAX_DIMS = 8
+_MAX_NAME = 512
+_VARINT_BYTES = 10
+_CRC_MARK = b"crc_num"
+_CRC_BYTES = len(_CRC_MARK) + 10
+_VARINT, _BYTES = 0, 2  # wire types
+
+_DTYPES: Mapping[str, Any] = {
+    "Float16": np.float16,
+    "Float32": np.float32,
+    "Float64": np.float64,
+    "Int8": np.int8,
+    "Int16": np.int16,
+    "Int32": np.int32,
+    "Int64": np.int64,
+    "UInt8": np.uint8,
+    "UInt16": np.uint16,
+    "UInt32": np.uint32,
+    "UInt64": np.uint64,
+    "Bool": np.bool_,
+}
+_TYPE_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
+
+
+def read_ckpt(path: str | Path) -> dict[str, np.ndarray]:
+    """Every tensor of a checkpoint by its name, in the file's order.
+
+    Raises:
+        SynergyNetError: missing, too large, damaged, encrypted, or with something else than
+            plain tensors in it.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise SynergyNetError(f"{source}: no such file; give the path of a MindSpore .ckpt")
+    if source.stat().st_size > MAX_BYTES:
+        raise SynergyNetError(
+            f"{source} is larger than {MAX_BYTES >> 20} MiB and cannot be a SynergyNet "
+            "checkpoint; give the path of another file"
+        )
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise SynergyNetError(f"{source}: cannot be read ({error.strerror})") from error
+    try:
+        return _tensors(memoryview(_checked(data)))
+    except ValueError as error:
+        raise SynergyNetError(
+            f"{source}: not a complete, unencrypted MindSpore checkpoint of plain tensors "
+            f"({error}); copy or download it again"
+        ) from error
+
+
+def write_ckpt(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Write a file that ``mindspore.load_checkpoint`` reads; it appears whole or not at all."""
+    with whole_file(Path(path)) as partial, partial.open("wb") as stream:
+        for name, array in tensors.items():
+            array = np.asarray(array)  # ascontiguousarray would make a scalar a vector
+            tensor = b"".join(b"\x08" + _varint(size) for size in array.shape)
+            tensor += message_field(2, _TYPE_NAMES[array.dtype].encode())
+            content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+            head = tensor + b"\x1a" + _varint(len(content))
+            value = (
+                message_field(1, name.encode()) + b"\x12" + _varint(len(head) + len(content)) + head
+            )
+            stream.write(b"\x0a" + _varint(len(value) + len(content)) + value)
+            stream.write(content)
+
+
+def _checked(data: bytes) -> bytes:
+    """``data`` without its checksum, which is compared if it is there."""
+    if not data:
+        raise ValueError("it is empty")
+    if data[-_CRC_BYTES:].startswith(_CRC_MARK) and len(data) > _CRC_BYTES:
+        body, wanted = data[:-_CRC_BYTES], int.from_bytes(data[-10:], "big")
+        if zlib.crc32(body) != wanted:
+            raise ValueError("its checksum does not agree")
+        return body
+    return data
+
+
+def _tensors(data: memoryview) -> dict[str, np.ndarray]:
+    pieces: dict[str, list[bytes | memoryview]] = {}
+    kinds: dict[str, tuple[tuple[int, ...], str]] = {}
+    for count, (number, value) in enumerate(_fields(data)):
+        if number != 1 or not isinstance(value, memoryview) or count >= _MAX_ENTRIES:
+            raise ValueError("unknown content")
+        name, kind, content = _entry(value)
+        if kinds.setdefault(name, kind) != kind:
+            raise ValueError(f"two tensors of the name {name[:80]!r}")
+        pieces.setdefault(name, []).append(content)
+    return {name: _array(name, *kinds[name], parts) for name, parts in pieces.items()}
+
+
+def _entry(data: memoryview) -> tuple[str, tuple[tuple[int, ...], str], memoryview]:
+    """One ``Value``: its name, (shape, type name) and content."""
+    fields = _singles(data, {1, 2})
+    if set(fields) != {1, 2}:
+        raise ValueError("an entry without name or tensor")
+    name = _text(fields[1])
+    dims: list[int] = []
+    inside: dict[int, memoryview] = {}
+    for number, value in _fields(fields[2]):
+        if number == 1 and isinstance(value, int):
+            dims.append(value)
+        elif number == 1 and isinstance(value, memoryview):
+            dims += _packed(value)
+        elif number in (2, 3) and number not in inside and isinstance(value, memoryview):
+            inside[number] = value
+        else:
+            raise ValueError(f"{name[:80]!r} is no plain tensor")
+        if len(dims) > _MAX_DIMS:
+            raise ValueError(f"{name[:80]!r} has too many dimensions")
+    if set(inside) != {2, 3}:
+        raise ValueError(f"{name[:80]!r} has no content")
+    return name, (tuple(dims), _text(inside[2])), inside[3]
+
+
+def _array(
+    name: str, shape: tuple[int, ...], type_name: str, parts: list[bytes | memoryview]
+) -> np.ndarray:
+    if type_name not in _DTYPES:
+        raise ValueError(f"{name[:80]!r} holds {type_name[:20]!r}, which are not plain numbers")
+    dtype = np.dtype(_DTYPES[type_name]).newbyteorder("<")
+    if math.prod(shape) * dtype.itemsize != sum(map(len, parts)):
+        raise ValueError(f"{name[:80]!r} does not fill its shape {shape}")
+    content = b"".join(parts)
+    if type_name == "Bool" and content.strip(b"\x00\x01"):
+        raise ValueError(f"{name[:80]!r} holds other values than true and false")
+    return np.frombuffer(content, dtype).reshape(shape).astype(_DTYPES[type_name])
+
+
+def _singles(data: memoryview, allowed: set[int]) -> dict[int, memoryview]:
+    out: dict[int, memoryview] = {}
+    for number, value in _fields(data):
+        if number not in allowed or number in out or not isinstance(value, memoryview):
+            raise ValueError("unknown content")
+        out[number] = value
+    return out
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """(field number, number or bytes) of a message; the wire types that this format uses."""
+    at = 0
+    while at < len(data):
+        key, at = _read_varint(data, at)
+        value, at = _read_varint(data, at)
+        if key & 7 == _VARINT:
+            yield key >> 3, value
+        elif key & 7 == _BYTES and value <= len(data) - at:
+            yield key >> 3, data[at : at + value]
+            at += value
+        else:
+            raise ValueError("cut off or foreign")
+
+
+def _packed(data: memoryview) -> list[int]:
+    out: list[int] = []
+    at = 0
+    while at < len(data) and len(out) <= _MAX_DIMS:
+        value, at = _read_varint(data, at)
+        out.append(value)
+    return out
+
+
+def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for position, byte in enumerate(data[at : at + _VARINT_BYTES]):
+        value |= (byte & 0x7F) << (7 * position)
+        if byte < 0x80:
+            return value, at + position + 1
+    raise ValueError("cut off or foreign")
+
+
+def _text(data: memoryview) -> str:
+    if len(data) > _MAX_NAME:
+        raise ValueError("a name that is too long")
+    return bytes(data).decode("utf-8")  # UnicodeDecodeError is a ValueError
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def message_field(number: int, content: bytes) -> bytes:
+    """A field of bytes in protobuf's wire encoding."""
+    return _varint(number << 3 | _BYTES) + _varint(len(content)) + content

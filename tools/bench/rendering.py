@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Time the rasteriser, every drawing and every mesh file; measure what placing a face costs.
+
+python tools/bench/rendering.py examples/astronaut.jpg --side 640
+
+Times are processor time (``time.process_time``), which other programs disturb less than wall
+time; with --wall the clock on the wall.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synergynet import FaceAnalyzer, read_image
+from synergynet.face_model.open_head import load_open_head
+from synergynet.geometry.pose import nearest_rotation, rotation_from_euler
+from synergynet.outputs.meshes import glb_bytes, obj_files, place_in_camera, ply_bytes
+from synergynet.outputs.pictures import ALL_DRAWINGS, Pictures
+from synergynet.rendering import rasterize
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("--side", type=int, default=640, help="longer side in pixels")
+    parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--wall", action="store_true", help="wall time instead of processor time")
+    args = parser.parse_args()
+    clock = time.perf_counter if args.wall else time.process_time
+
+    def report(name: str, step: Callable[[], object], runs: int = args.runs) -> None:
+        step()  # compiles and warms up
+        times = []
+        for _ in range(runs):
+            start = clock()
+            step()
+            times.append(1000 * (clock() - start))
+        print(f"  {name:36} {median(times):8.2f} ms   (least {min(times):.2f})")
+
+    print(f"{'wall' if args.wall else 'processor'} time, median of {args.runs} runs:")
+    vertices, triangles = ellipsoid(200)
+    print(f"  a mesh of {len(vertices)} vertices and {len(triangles)} triangles, 640 x 480:")
+    report("rasterised", lambda: rasterize(vertices, triangles, 480, 640))
+    report(
+        "rasterised, NumPy",
+        lambda: rasterize(vertices, triangles, 480, 640, backend="numpy"),
+        runs=3,
+    )
+    photo = read_image(args.photo)
+    scale = args.side / max(photo.shape[:2])
+    resized = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    image = np.asarray(resized, dtype=np.uint8)
+    faces = FaceAnalyzer(threads=1)(image)
+    for face in faces:
+        _ = face.vertices
+    print(f"  {len(faces)} face(s) in {image.shape[1]} x {image.shape[0]} pixels:")
+    for kind in ALL_DRAWINGS:
+        if kind == "uv":
+            report("uv, 1024 x 1024", lambda: Pictures(image, faces).texture(0), runs=3)
+        else:
+            report(kind, lambda kind=kind: Pictures(image, faces).draw(kind))  # type: ignore[misc]
+    mesh = Pictures(image, faces).mesh(0, "head")
+    report("GLB", lambda: glb_bytes(mesh), runs=3)
+    report("OBJ", lambda: obj_files(mesh, "face", "face_uv.png"), runs=3)
+    report("PLY", lambda: ply_bytes(mesh), runs=3)
+    placement_error()
+
+
+def ellipsoid(steps: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """A closed mesh of steps x steps vertices that nearly fills 640 x 480 pixels."""
+    polar, turn = np.meshgrid(np.linspace(0, np.pi, steps), np.linspace(0, 2 * np.pi, steps))
+    x, y, z = np.sin(polar) * np.cos(turn), -np.cos(polar), np.sin(polar) * np.sin(turn)
+    points = np.stack([x, y, z], axis=-1).reshape(-1, 3) * (200, 220, 200) + (320, 240, 0)
+    cell = np.arange(steps * steps, dtype=np.int32).reshape(steps, steps)
+    a, b, c, d = (q.ravel() for q in (cell[:-1, :-1], cell[:-1, 1:], cell[1:, 1:], cell[1:, :-1]))
+    return points, np.concatenate([np.stack([a, c, b], 1), np.stack([a, d, c], 1)])
+
+
+def placement_error(people: int = 200, focal: float = 1000.0, side: int = 1000) -> None:
+    """Random people before a pinhole camera, fitted by weak perspective and put back."""
+    model = load_open_head()
+    rng = np.random.default_rng(0)
+    print(f"placement in camera space, {people} people per row, focal {focal:.0f}, known shape:")
+    print("  distance mm   distance error %   landmarks mm   landmarks mm, less distance   px")
+    for distance in (300.0, 500.0, 800.0, 1200.0, 2000.0):
+        errors = []
+        for _ in range(people):
+            head = model.landmarks(rng.normal(size=40), rng.normal(size=10)).astype(np.float64)
+            turn = rotation_from_euler(*rng.uniform([-25, -50, -25], [25, 50, 25]))
+            sideways = rng.uniform(-0.3, 0.3, 2) * distance
+            true = (head - head.mean(axis=0)) @ turn.T + [*sideways, -distance]
+            image = project(true, focal, side)
+            scale, rotation = weak_perspective(head, image)
+            linear, offset = place_in_camera(
+                rotation, scale, image.mean(axis=0), head.mean(axis=0), (side, side), focal
+            )
+            placed = head @ linear.T + offset
+            error = placed - true
+            ratio = placed[:, 2].mean() / true[:, 2].mean()
+            again = np.linalg.norm(project(placed, focal, side) - image, axis=1).mean()
+            errors.append(
+                [
+                    100 * abs(ratio - 1),
+                    np.linalg.norm(error, axis=1).mean(),
+                    np.linalg.norm(placed / ratio - true, axis=1).mean(),
+                    again,
+                ]
+            )
+        print("  {:8.0f} {:16.2f} {:16.1f} {:20.2f} {:16.2f}".format(distance, *np.mean(errors, 0)))
+
+
+def project(points: NDArray[np.float64], focal: float, side: int) -> NDArray[np.float64]:
+    """(n, 3) of the camera's frame, looking along -z with y up -> (n, 2) image frame."""
+    flat: NDArray[np.float64] = points[:, :2] / -points[:, 2:] * focal * (1, -1) + (side - 1) / 2
+    return flat
+
+
+def weak_perspective(
+    head: NDArray[np.float64], image: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Scale and rotation that project (n, 3) to about (n, 2) of the image frame."""
+    flat = (image - image.mean(axis=0)) * (1, -1)
+    rows = np.linalg.lstsq(head - head.mean(axis=0), flat, rcond=None)[0].T
+    scale = float(np.linalg.svd(rows, compute_uv=False).mean())
+    unit = rows / scale
+    return scale, np.asarray(nearest_rotation(np.vstack([unit, np.cross(unit[0], unit[1])])))
+
+
+if __name__ == "__main__":
+    main()
