@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,12 @@ def crop_from_landmarks(points: ArrayLike) -> CropBox:
     side = max(float((high - low).max()) * LANDMARK_BOX_RATIO, 1.0)
     x, y = (low + high) / 2
     return CropBox.from_center(float(x), float(y), side)
+
+
+DEFAULT_CROP_RULE = "landmark_square"
+
+CROP_RULES: Mapping[str, Callable[[ArrayLike], CropBox]] = {DEFAULT_CROP_RULE: crop_from_landmarks}
+"""Name, as weights record it -> landmarks (n, 2 or 3) of the image frame to the network's crop."""
 
 
 def crop_from_box_by_height(box: ArrayLike) -> CropBox:
