@@ -19,7 +19,9 @@ class CannotWriteError(SynergyNetError):
     """The system refuses to write: a full disk, no permission. Trying other files is no use."""
 
 
-def check_file(path: Path, *, max_bytes: int, kind: str = "file", cure: str = "") -> None:
+def check_file(
+    path: Path, *, max_bytes: int | None = None, kind: str = "file", cure: str = ""
+) -> None:
     """Raise if there is no such file or it is too large, before it is opened.
 
     Args:
@@ -35,7 +37,7 @@ def check_file(path: Path, *, max_bytes: int, kind: str = "file", cure: str = ""
             raise SynergyNetError(f"{path}: a folder; give a {kind} in it")
         if not path.is_file():
             raise SynergyNetError(f"{path}: no such {kind}{advice}")
-        if path.stat().st_size > max_bytes:
+        if max_bytes is not None and path.stat().st_size > max_bytes:
             raise SynergyNetError(f"{path}: larger than {max_bytes >> 20} MiB{advice}")
     except OSError as error:
         raise _not_readable(path, error) from error

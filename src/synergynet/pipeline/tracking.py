@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files.video import FRAME_RATE
 from ..geometry.crops import CropBox, crop_from_landmarks
 from ..geometry.params import FloatArray
 from ..regression.trust import LOST_BELOW
 from .analyzer import ChannelOrder, FaceAnalyzer, as_bgr, next_crop, outline
 from .face import Face
 from .smoothing import FaceSmoother, SmoothingConstants
-
-FRAME_RATE = 25.0
-"""Frames per second where nothing is known about it."""
 
 _SAME_FACE_IOU = 0.5
 """Two tracks whose landmark boxes overlap more than this follow one face."""
