@@ -16,6 +16,7 @@ from test_pipeline import SIZE, analyzer
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError
 from synergynet.geometry.pose import rotation_from_euler
+from synergynet.outputs import formats
 from synergynet.outputs import pictures as writers
 from synergynet.outputs.meshes import glb_bytes, obj_files, place, place_in_camera, ply_bytes
 
@@ -77,7 +78,7 @@ def test_obj_and_ply_are_read_by_another_library(pictures, tmp_path) -> None:
     face = pictures.faces[0]
     expected = face.vertices * (1, -1, 1) + (0, pictures.size[0] - 1, 0)
     np.testing.assert_allclose(mesh.vertices, expected, atol=1e-4)
-    names = [p.name for p in writers.write_mesh(tmp_path / "a.obj", mesh)]
+    names = [p.name for p in formats.write_mesh(tmp_path / "a.obj", mesh)]
     assert names == ["a_uv.png", "a.mtl", "a.obj"]
     read = trimesh.load(tmp_path / "a.obj", process=False)
     np.testing.assert_allclose(read.triangles, expected[face.triangles], atol=1e-4)
@@ -86,7 +87,7 @@ def test_obj_and_ply_are_read_by_another_library(pictures, tmp_path) -> None:
     )
     picture = np.asarray(read.visual.material.image.convert("RGB"))[..., ::-1]
     np.testing.assert_array_equal(picture, mesh.texture)
-    writers.write_mesh(tmp_path / "a.ply", mesh)
+    formats.write_mesh(tmp_path / "a.ply", mesh)
     read = trimesh.load(tmp_path / "a.ply", process=False)
     np.testing.assert_array_equal(
         read.vertices.astype(np.float32), mesh.vertices.astype(np.float32)
@@ -103,7 +104,7 @@ def test_obj_and_ply_are_read_by_another_library(pictures, tmp_path) -> None:
 
 def test_glb_is_the_predicted_face_with_52_named_units(pictures, tmp_path) -> None:
     mesh = pictures.mesh(0, "head")
-    (path,) = writers.write_mesh(tmp_path / "a.glb", mesh)
+    (path,) = formats.write_mesh(tmp_path / "a.glb", mesh)
     assert path.stat().st_size < 4_000_000
     document, binary = parts(path.read_bytes())
     shape = document["meshes"][0]
@@ -174,7 +175,7 @@ def test_models_without_texture_coordinates_have_vertex_colors(tiny, tmp_path) -
     with pytest.raises(SynergyNetError, match="no texture coordinates"):
         plain.texture(0)
     with pytest.raises(SynergyNetError, match=r"\.obj, \.ply or \.glb"):
-        writers.write_mesh(tmp_path / "a.stl", mesh)
+        formats.write_mesh(tmp_path / "a.stl", mesh)
 
 
 def test_head_space_is_the_model_in_millimetres(tiny) -> None:
@@ -220,10 +221,10 @@ def test_every_picture_of_two_faces_is_drawn(tiny_model, tmp_path) -> None:
     faces = analyzer(tiny_model, (150, 150, 120), (260, 150, 60))(photo)
     assert len(faces) == 2
     pictures = writers.Pictures(photo, faces, texture_size=32, view=(30.0, -10.0))
-    for kind in writers.ALL_DRAWINGS:
+    for kind in DRAWINGS:
         picture = pictures.texture(1).image if kind == "uv" else pictures.draw(kind)
         assert picture.dtype == (np.uint16 if kind == "depth" else np.uint8)
-        path = writers.write_picture(tmp_path / f"{kind}.png", picture)
+        path = formats.write_picture(tmp_path / f"{kind}.png", picture)
         read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(read, picture)
     code = pictures.depth_code()
@@ -253,9 +254,9 @@ def test_lines_end_where_a_nearer_face_begins(pictures) -> None:
 
 def test_a_head_is_shown_from_the_side_that_is_asked_for(pictures) -> None:
     face = pictures.faces[0]
-    turned = writers.turned(face, face.pose.rotation)
+    turned = turned(face, face.pose.rotation)
     np.testing.assert_allclose(turned, face.vertices, atol=1e-9)
-    profile = writers.turned(face, rotation_from_euler(0, 90, 0))
+    profile = turned(face, rotation_from_euler(0, 90, 0))
     nose = face.face_model.landmark_vertices[30, 0]
     # Positive yaw looks to the picture's left.
     assert profile[nose, 0] < np.percentile(profile[:, 0], 2)

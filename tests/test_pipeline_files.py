@@ -15,6 +15,7 @@ from test_pipeline import SIZE, analyzer
 from synergynet import draw
 from synergynet.errors import SynergyNetError
 from synergynet.files.whole_file import whole_file as files
+from synergynet.outputs import formats
 from synergynet.outputs import pictures as writers
 from synergynet.pipeline import read_image
 
@@ -84,15 +85,15 @@ def test_pictures_and_json_say_what_was_found(tiny_model, photo, tmp_path) -> No
         picture = draw(photo, faces, kind)
         assert picture.shape == photo.shape and (picture != photo).any()
         np.testing.assert_array_equal(draw(photo, [], kind), photo)
-        path = writers.write_picture(tmp_path / f"{kind}.png", picture)
+        path = formats.write_picture(tmp_path / f"{kind}.png", picture)
         np.testing.assert_array_equal(read_image(path), picture)
     wide = np.zeros((1, 70_000, 3), dtype=np.uint8)
-    assert writers.write_picture(tmp_path / "wide.jpg", wide).name == "wide.png"
-    path = writers.write_json(tmp_path / "new" / "p.json", "näme.jpg", photo, faces)
+    assert formats.write_picture(tmp_path / "wide.jpg", wide).name == "wide.png"
+    path = formats.write_json(tmp_path / "new" / "p.json", "näme.jpg", photo, faces)
     content = json.loads(path.read_text(encoding="utf-8"))
     assert (content["image"], content["width"], content["height"]) == ("näme.jpg", 400, 300)
     assert content["faces"] == [face.to_dict() for face in faces] and "message" not in content
-    nobody = json.loads(writers.write_json(path, "x", photo, []).read_text())
+    nobody = json.loads(formats.write_json(path, "x", photo, []).read_text())
     assert nobody["faces"] == [] and "no face" in nobody["message"]
     with pytest.raises(SynergyNetError, match="unknown drawing"):
         draw(photo, faces, "hat")
@@ -120,7 +121,7 @@ def test_nothing_half_written_remains(tmp_path, monkeypatch) -> None:
 
 def test_json_keeps_the_name_of_the_photo_as_it_is(tmp_path, photo) -> None:
     name = "x[ 1 ] and [  2  ].png"
-    content = json.loads(writers.write_json(tmp_path / "x.json", name, photo, []).read_text())
+    content = json.loads(formats.write_json(tmp_path / "x.json", name, photo, []).read_text())
     assert content["image"] == name and content["faces"] == []
 
 
@@ -131,7 +132,7 @@ def test_results_of_an_earlier_run_do_not_stay(tmp_path) -> None:
     others = ["b.json", "a.jpg", "a_faces.obj", "a_face0.obj.bak", "aa_face0.obj", "a_uv_0.png"]
     for name in mine + others:
         (tmp_path / name).write_text("old")
-    writers.remove_results(tmp_path / "a")
+    formats.remove_results(tmp_path / "a")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(others)
 
 

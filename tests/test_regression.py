@@ -14,10 +14,10 @@ import pytest
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.model import FaceModel
 from synergynet.geometry import frames, params
+from synergynet.geometry.boxes import largest_side
 from synergynet.geometry.crops import CropBox
 from synergynet.geometry.params import Whitening
 from synergynet.regression import base, cut_crops, load_regressor, loading, normalise
-from synergynet.regression.cropping import largest_side
 from synergynet.weights.info import WeightsInfo
 
 onnx = pytest.importorskip("onnx")
