@@ -11,8 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_pipeline import SIZE, FixedDetector, FixedRegressor, analyzer, centred, photo  # noqa: F401
-from test_regression import weights_info
+from helpers import SIZE, FixedDetector, FixedRegressor, analyzer, centred, weights_info
 
 import synergynet
 from synergynet.detection import Detection
@@ -96,7 +95,7 @@ def test_paths_are_read_and_a_bad_image_of_a_list_is_named(many, tmp_path) -> No
         many([image] * 17 + [image[..., 0]])
 
 
-def test_faces_in_answers_every_given_crop_once(tiny_model, photo) -> None:  # noqa: F811
+def test_faces_in_answers_every_given_crop_once(tiny_model, photo) -> None:
     run = analyzer(tiny_model)
     boxes = [CropBox(30.3, 40.2, 120.4), CropBox(31.0, 40.0, 120.0), CropBox(200.5, 100.5, 90)]
     faces = run.faces_in(photo, boxes)
@@ -117,7 +116,7 @@ def test_faces_in_answers_every_given_crop_once(tiny_model, photo) -> None:  # n
     assert following == analyzer(tiny_model, (90.5, 100.4, 120.4))(photo)[0].crop
 
 
-def test_other_parameters_are_another_face(tiny_model, photo) -> None:  # noqa: F811
+def test_other_parameters_are_another_face(tiny_model, photo) -> None:
     (face,) = analyzer(tiny_model, SQUARES[0])(photo)
     _ = face.landmarks, face.vertices, face.pose, face.arkit
     params = face.params.copy()
@@ -147,7 +146,7 @@ def test_bounded_minimum_meets_the_conditions_of_optimality() -> None:
         assert (slope[x == 0] <= 1e-9).all() and (slope[x == upper] >= -1e-9).all()
 
 
-def test_a_face_is_saved_by_the_ending(tiny_model, photo, tmp_path) -> None:  # noqa: F811
+def test_a_face_is_saved_by_the_ending(tiny_model, photo, tmp_path) -> None:
     trimesh = pytest.importorskip("trimesh", reason="reads the meshes back")
     (face,) = analyzer(tiny_model, SQUARES[0])(photo)
     (path,) = face.save(tmp_path / "new" / "face.json")
@@ -171,7 +170,7 @@ def test_a_face_is_saved_by_the_ending(tiny_model, photo, tmp_path) -> None:  # 
     assert a.read_bytes() == b.read_bytes() != path.read_bytes()
 
 
-def test_a_refused_save_writes_nothing(tiny_model, photo, tmp_path) -> None:  # noqa: F811
+def test_a_refused_save_writes_nothing(tiny_model, photo, tmp_path) -> None:
     (face,) = analyzer(tiny_model, SQUARES[0])(photo)
     for name in ("face.stl", "face", "face.json.gz"):
         with pytest.raises(SynergyNetError, match=rf"{name}: a face is saved as \.json"):
@@ -187,7 +186,7 @@ def test_a_refused_save_writes_nothing(tiny_model, photo, tmp_path) -> None:  # 
 
 
 @pytest.mark.parametrize("kind", ["landmarks", "pose", "box", "mesh", "solid", "pncc", "normals"])
-def test_pictures_keep_the_photos_channel_order(tiny_model, photo, kind) -> None:  # noqa: F811
+def test_pictures_keep_the_photos_channel_order(tiny_model, photo, kind) -> None:
     faces = analyzer(tiny_model, *SQUARES)(photo)
     before = photo.copy()
     bgr = synergynet.draw(photo, faces, kind)
@@ -201,7 +200,7 @@ def test_pictures_keep_the_photos_channel_order(tiny_model, photo, kind) -> None
         np.testing.assert_array_equal(alone[y, x], photo[y, x])  # the other face is not drawn
 
 
-def test_depth_and_uv_and_what_cannot_be_drawn(tiny_model, photo) -> None:  # noqa: F811
+def test_depth_and_uv_and_what_cannot_be_drawn(tiny_model, photo) -> None:
     faces = analyzer(tiny_model, *SQUARES)(photo)
     depth = synergynet.draw(photo, faces, "depth", channel_order="RGB")
     assert depth.shape == SIZE and depth.dtype == np.uint16 and depth.any()
@@ -219,7 +218,7 @@ def official(model, regressor: FixedRegressor, **options: object) -> SynergyNet:
     return SynergyNet(regressor, model, detector=FixedDetector(*SQUARES), **options)
 
 
-def test_official_shape_with_our_numbers(tiny_model, photo) -> None:  # noqa: F811
+def test_official_shape_with_our_numbers(tiny_model, photo) -> None:
     regressor = FixedRegressor(weights_info(tiny_model), centred(tiny_model))
     run = official(tiny_model, regressor)
     landmarks, vertices, poses = run.get_all_outputs(photo)
@@ -242,7 +241,7 @@ def test_official_shape_with_our_numbers(tiny_model, photo) -> None:  # noqa: F8
 @pytest.mark.parametrize("frame", ["pixel", "protocol"])
 def test_official_conventions_give_the_official_arithmetic(
     tiny_model,
-    photo,  # noqa: F811
+    photo,
     frame,
 ) -> None:
     raw = centred(tiny_model)
@@ -267,7 +266,7 @@ def test_official_conventions_give_the_official_arithmetic(
     assert angles[0] == pytest.approx(np.degrees(np.arcsin(np.cross(*rows)[0])), abs=1e-3)
 
 
-def test_official_conventions_leave_confidence_alone(tiny_model, photo) -> None:  # noqa: F811
+def test_official_conventions_leave_confidence_alone(tiny_model, photo) -> None:
     regressor = FixedRegressor(weights_info(tiny_model), centred(tiny_model))
     regressor.assess = lambda crops: Prediction(
         regressor.predict(crops), np.full(len(crops), 2.0, np.float32)

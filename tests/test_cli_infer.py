@@ -15,8 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_pipeline import centred
-from test_regression import weights_info, write_onnx
+from helpers import centred, one_error, run, weights_info, write_onnx
 
 from synergynet.face_model.npz import load_npz, save_npz
 
@@ -47,30 +46,9 @@ def portrait(kit: Path) -> Path:
     return path
 
 
-def run(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "synergynet", *map(str, args)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
-        cwd=cwd,
-        check=False,
-    )
-
-
 def infer(kit: Path, output: Path, *args: object) -> subprocess.CompletedProcess[str]:
     model = ["--weights", kit / "net.onnx", "--face-model", kit / "model.npz"]
     return run("infer", *args, "-o", output, *([] if "--weights" in args else model))
-
-
-def one_error(done: subprocess.CompletedProcess[str], *words: object) -> None:
-    """Exit code 1 and one line on stderr that begins with ``error:`` and holds ``words``."""
-    assert done.returncode == 1, done.stderr
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ")
-    for word in words:
-        assert str(word) in line
 
 
 def test_a_photo_becomes_json_pictures_and_a_mesh(kit, portrait, tmp_path) -> None:

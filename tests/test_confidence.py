@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_pipeline import centred
-from test_regression import colours, weights_info, write_onnx
+from helpers import centred, colours, weights_info, write_onnx
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_pipeline import SIZE, analyzer
+from helpers import SIZE, analyzer
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError
