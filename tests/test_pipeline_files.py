@@ -14,7 +14,7 @@ from helpers import SIZE, analyzer
 
 from synergynet import draw
 from synergynet.errors import SynergyNetError
-from synergynet.files.whole_file import whole_file as files
+from synergynet.files import whole_file as files
 from synergynet.outputs import pictures as writers
 from synergynet.pipeline import read_image
 
