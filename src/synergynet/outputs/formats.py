@@ -123,7 +123,11 @@ def write_mesh(path: str | Path, mesh: MeshData) -> list[Path]:
     if kind is None:
         raise SynergyNetError(f"{target}: meshes are written as {mesh_suffixes()}")
     files: Mapping[str, bytes] = resolve(kind.home)(mesh, target.stem)
-    return [write_whole(target.with_name(name), data) for name, data in files.items()]
+    names = [*list(files)[:-1], target.name]  # .PLY stays .PLY
+    return [
+        write_whole(target.with_name(name), data)
+        for name, data in zip(names, files.values(), strict=True)
+    ]
 
 
 def mesh_suffixes() -> str:
