@@ -248,3 +248,9 @@ def test_only_the_still_picture_of_an_animated_png_reaches_opencv(tmp_path) -> N
     )  # fmt: skip
     assert images._still_png(moving) == plain == images._still_png(plain)
     check(tmp_path / "a.png", moving, UPRIGHT)
+
+
+def test_a_png_with_a_large_colour_profile_is_read(tmp_path) -> None:
+    profile = b"p\0\0" + zlib.compress(bytes(3 << 20))
+    data = _png(_chunk(b"iCCP", profile), _chunk(b"IDAT", _rows(quarters())))
+    check(tmp_path / "a.png", data, UPRIGHT)

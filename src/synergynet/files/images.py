@@ -34,9 +34,10 @@ PHOTO_SUFFIXES = (
 
 _MAX_BYTES = 512 << 20
 _KINDS = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC"
-_PILLOW = {"AVIF": "Avif", "BMP": "Bmp", "GIF": "Gif", "JPEG2000": "Jpeg2K", "PNG": "Png"}
-_PILLOW |= {"PPM": "Ppm", "TIFF": "Tiff", "WEBP": "WebP"}
+_PILLOW = {"AVIF": "Avif", "BMP": "Bmp", "GIF": "Gif", "JPEG2000": "Jpeg2K", "PPM": "Ppm"}
+_PILLOW |= {"TIFF": "Tiff", "WEBP": "WebP"}
 """Pillow's name of a kind -> of its reader. Pillow has dozens more, of no use here."""
+_PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG, _END_OF_JPEG, _START_OF_SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
 _HEIC_BRANDS = (b"hei", b"hev", b"mif1", b"msf1")
 _ORIENTATION = 0x0112  # EXIF
@@ -60,7 +61,13 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     data = read_bytes(file, max_bytes=_MAX_BYTES, kind="photo")
     if not data:
         raise SynergyNetError(f"{file}: empty file")
-    kind, image = _read_jpeg(file, data) if data.startswith(_JPEG) else _read_other(file, data)
+    kind: str | None
+    if data.startswith(_JPEG):
+        kind, image = "JPEG", _read_jpeg(file, data)
+    elif data.startswith(_PNG):
+        kind, image = "PNG", _read_png(file, data)
+    else:
+        kind, image = _read_other(file, data)
     if image is None and kind is not None:
         raise SynergyNetError(f"{file}: a damaged or incomplete {kind}; copy or download it again")
     if image is None:
@@ -88,8 +95,8 @@ def _decode(data: bytes) -> NDArray[np.uint8] | None:
     return None if image is None or image.ndim != 3 else np.asarray(image, dtype=np.uint8)
 
 
-def _read_jpeg(file: Path, data: bytes) -> tuple[str, NDArray[np.uint8] | None]:
-    """Kind and picture, None if damaged.
+def _read_jpeg(file: Path, data: bytes) -> NDArray[np.uint8] | None:
+    """The picture, None if damaged.
 
     Without Pillow: it would cost up to 5 percent of the time, and notices only by decoding that
     a file ends early, of which OpenCV makes grey pixels.
@@ -107,7 +114,34 @@ def _read_jpeg(file: Path, data: bytes) -> tuple[str, NDArray[np.uint8] | None]:
         else:
             at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
     whole = marker == _START_OF_SCAN and data.find(_END_OF_JPEG, at) >= 0
-    return "JPEG", _decode(data) if whole else None
+    return _decode(data) if whole else None
+
+
+def _read_png(file: Path, data: bytes) -> NDArray[np.uint8] | None:
+    """The picture, None if damaged. Without Pillow: it refuses large colour profiles and texts."""
+    pixels = _still_png(data)
+    if pixels is None or pixels[12:16] != b"IHDR":
+        return None
+    _check_size(file, (int.from_bytes(pixels[16:20], "big"), int.from_bytes(pixels[20:24], "big")))
+    return _decode(pixels)
+
+
+def _still_png(data: bytes) -> bytes | None:
+    """The file without its animation; None if it is cut off.
+
+    OpenCV 5.0 crashes on some animated files, and asks for the memory that the length of a
+    chunk promises before it looks for the bytes: up to 4 GiB.
+    """
+    at, kept = 8, [data[:8]]
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        name = data[at + 4 : at + 8]
+        if name not in (b"acTL", b"fcTL", b"fdAT"):
+            kept.append(data[at:end])
+        if name == b"IEND":
+            return b"".join(kept)
+        at = end
+    return None
 
 
 def _read_other(file: Path, data: bytes) -> tuple[str | None, NDArray[np.uint8] | None]:
@@ -118,12 +152,11 @@ def _read_other(file: Path, data: bytes) -> tuple[str | None, NDArray[np.uint8] 
     """
     kind, photo = _open(file, data)
     name = {"WEBP": "WebP", "HEIF": "HEIC", "JPEG2000": "JPEG 2000"}.get(kind or "", kind)
-    pixels = _still_png(data) if kind == "PNG" else data
-    if photo is None or pixels is None:
+    if photo is None:
         return name, None
     _check_size(file, photo.size)
     unfit = kind == "HEIF" or (kind == "AVIF" and _is_turned(photo))  # OpenCV does not turn it
-    image = None if unfit else _decode(pixels)
+    image = None if unfit else _decode(data)
     if image is None and kind in ("HEIF", "AVIF", "GIF"):  # not every OpenCV reads these
         image = _load(photo)
     return name, image
@@ -177,21 +210,3 @@ def _is_turned(photo: ImageFile) -> bool:
         return bool(photo.getexif().get(_ORIENTATION, 1) != 1)
     except Exception:
         return True
-
-
-def _still_png(data: bytes) -> bytes | None:
-    """The file without its animation; None if it is cut off.
-
-    OpenCV 5.0 crashes on some animated files, and asks for the memory that the length of a
-    chunk promises before it looks for the bytes: up to 4 GiB.
-    """
-    at, kept = 8, [data[:8]]
-    while at + 12 <= len(data):
-        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        name = data[at + 4 : at + 8]
-        if name not in (b"acTL", b"fcTL", b"fdAT"):
-            kept.append(data[at:end])
-        if name == b"IEND":
-            return b"".join(kept)
-        at = end
-    return None
