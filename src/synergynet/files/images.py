@@ -119,11 +119,11 @@ def _read_jpeg(file: Path, data: bytes) -> NDArray[np.uint8] | None:
 
 def _read_png(file: Path, data: bytes) -> NDArray[np.uint8] | None:
     """The picture, None if damaged. Without Pillow: it refuses large colour profiles and texts."""
-    pixels = _still_png(data)
-    if pixels is None or pixels[12:16] != b"IHDR":
+    if data[12:16] != b"IHDR":
         return None
-    _check_size(file, (int.from_bytes(pixels[16:20], "big"), int.from_bytes(pixels[20:24], "big")))
-    return _decode(pixels)
+    _check_size(file, (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")))
+    pixels = _still_png(data)
+    return None if pixels is None else _decode(pixels)
 
 
 def _still_png(data: bytes) -> bytes | None:
