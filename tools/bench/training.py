@@ -78,9 +78,7 @@ def settings(args: argparse.Namespace, output: Path) -> TrainConfig:
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument(
-        "--recipe", type=existing, help="YAML file to take losses and all else from"
-    )
+    parser.add_argument("--recipe", type=existing, help="recipe to take losses and all else from")
     parser.add_argument("--backbone", default="mobilenet_v2")
     for name, default in (("batch", 64), ("accumulate", 1), ("steps", 30), ("threads", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)

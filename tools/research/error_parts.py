@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """What a network's error on AFLW2000-3D consists of; for the account of its limits, not for tuning.
 
     python tools/research/error_parts.py --root aflw2000_data [--weights FILE]
@@ -11,13 +10,14 @@
 4. Rotation errors beside the Euler angles' errors, by yaw.
 """
 
-from __future__ import annotations
-
-import argparse
+import sys
 from itertools import pairwise
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import numpy as np
+from shared.command import Parser, run
 
 from synergynet.datasets.readers.aflw2000_crops import Aflw2000, load_aflw2000
 from synergynet.evaluation.metrics import (
@@ -128,9 +128,9 @@ def rotations(bench: Bench, raw: FloatArray) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--root", type=Path, required=True, help="aflw2000_data")
-    parser.add_argument("--weights", help="default: the shipped ones")
+    parser = Parser(__doc__)
+    parser.add_benchmark()
+    parser.add_weights()
     args = parser.parse_args()
     dataset = load_aflw2000(args.root)
     regressor = load_regressor(args.weights)
@@ -162,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Jitter against lag of the One Euro filter on faces, measured on a video and on known motion.
 
 python tools/research/video_smoothing.py talk.mp4 --compare
@@ -17,17 +16,18 @@ Every row is measured on the same unsmoothed tracks:
   sine of the known frequency through the position (of a turn: the angle) of the smoothed landmarks.
 """
 
-from __future__ import annotations
-
-import argparse
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from shared.command import Parser, existing, run
 
 from synergynet import FaceAnalyzer, SynergyNetError
 from synergynet.pipeline.face import Face
@@ -57,8 +57,8 @@ MOUTH = slice(48, 68)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("video", type=Path)
+    parser = Parser(__doc__)
+    parser.add_argument("video", type=existing)
     parser.add_argument("--height", type=int, default=480, help="of the frames in pixels")
     parser.add_argument("--compare", action="store_true", help="other constants as well")
     args = parser.parse_args()
@@ -240,4 +240,4 @@ def row(name: str, found: dict[str, float], raw: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

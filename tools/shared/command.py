@@ -85,7 +85,7 @@ def explain(error: BaseException) -> str | None:
     return " ".join(str(error).split()) if isinstance(error, SynergyNetError) else None
 
 
-def _explain_imports(
+def explain_imports(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Says that an extra is missing when a script imports it, before :func:`run` is reached."""
@@ -95,4 +95,4 @@ def _explain_imports(
         sys.__excepthook__(kind, error, trace)
 
 
-sys.excepthook = _explain_imports
+sys.excepthook = explain_imports

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from synergynet.source import TARGETS, UNITS, Array, Source
+
+from .source import TARGETS, UNITS, Array, Source
 
 FOLDERS = ("head", "cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "mouth", "nose", "asym")
 SKIPPED = re.compile(r"asymm-|head-trans|head-age|ear-shape-pointed|neck-|mouth-trans-(in|out)")

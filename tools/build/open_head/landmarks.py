@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.spatial import cKDTree
-from synergynet.source import Array
-from synergynet.topology import Head
+
+from .source import Array
+from .topology import Head
 
 
 def barycentric_landmarks(

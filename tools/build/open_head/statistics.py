@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from synergynet.dictionary import Dictionary, mirror_names
-from synergynet.source import Array
-from synergynet.topology import Head
+
+from .dictionary import Dictionary, mirror_names
+from .source import Array
+from .topology import Head
 
 Log = Callable[[str], None]
 AtLandmarks = Callable[[Array], Array]

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix, identity, vstack
 from scipy.sparse.csgraph import connected_components
-from synergynet.source import Array, Source
+
+from .source import Array, Source
 
 NAPE_Y, NAPE_Z, NAPE_SLOPE = 668.0, 50.0, 0.25
 """The nape below a plane that rises backward from (NAPE_Y, NAPE_Z) is neck (base frame, mm)."""
