@@ -53,9 +53,11 @@ def compare(
     backgrounds: list[Path],
 ) -> None:
     """Print what other signals would be worth: ridge regressions, cross-validated by crop."""
-    batches = list(held_back_variants(held_back, info.border))
-    seen = look(net, info, batches)
-    rows = [signals(net, info, head, batch.images) for batch in batches]
+    seen = look(net, info, held_back_variants(held_back, info.border))
+    rows = [
+        signals(net, info, head, batch.images)
+        for batch in held_back_variants(held_back, info.border)
+    ]
     faces = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     others = signals(net, info, head, background_crops(backgrounds, info.border))
     for names in FAMILIES:
@@ -136,7 +138,7 @@ def main() -> None:
     parser.add_recipe()
     parser.add_argument("--weights", type=existing, required=True, help="with an error head")
     parser.add_argument("--marked", type=existing, help="as for calibrate_confidence.py")
-    parser.add_backgrounds()
+    parser.add_backgrounds(required=True)
     args = parser.parse_args()
     config, model = read_recipe(args)
     net, info = load_checkpoint(args.weights, model)

@@ -41,9 +41,10 @@ class Parser(argparse.ArgumentParser):
         self.add_backgrounds()
         self.add_argument("--figure", type=Path, help="write the reliability diagram to this PNG")
 
-    def add_backgrounds(self) -> None:
+    def add_backgrounds(self, *, required: bool = False) -> None:
+        text = "folders of photos to cut crops without faces from"
         self.add_argument(
-            "--backgrounds", type=existing, nargs="+", default=[], help="folders of photos to cut"
+            "--backgrounds", type=existing, nargs="+", default=[], required=required, help=text
         )
 
     def add_benchmark(self, *, required: bool = True, text: str = "aflw2000_data") -> None:

@@ -29,7 +29,6 @@ from synergynet.evaluation.confidence import (
 )
 from synergynet.evaluation.metrics import nme
 from synergynet.face_model.model import FaceModel
-from synergynet.files.images import PHOTO_SUFFIXES
 from synergynet.geometry import frames
 from synergynet.geometry.crops import zero_border
 from synergynet.geometry.params import INPUT_SIZE, FloatArray
@@ -56,6 +55,7 @@ LEARNING_CROPS = 20_000
 """A larger training set is thinned to as many, evenly: the weight has 1280 numbers to learn."""
 FOLDS = 10
 SQUARES_PER_PHOTO = 60
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 _BATCH = 64
 
 _STILL = AugmentationConfig(

@@ -1,7 +1,5 @@
 """Wheel + calibration -> the shipped ``FaceModel``."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from synergynet.face_model.model import FaceModel

@@ -1,7 +1,5 @@
 """Where the 68 landmarks lie on the head."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.spatial import cKDTree
 

@@ -1,7 +1,5 @@
 """Landmarks of real faces in the head frame, split into identity and expression."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

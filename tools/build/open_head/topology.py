@@ -4,8 +4,6 @@ Every output vertex is a linear combination of base vertices, so that one sparse
 the mean and every displacement field to the head: ``head = matrix @ base + bulge``.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
