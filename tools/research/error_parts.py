@@ -11,6 +11,7 @@
 """
 
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from shared.command import Parser, run
+from shared.faces import Faces
 
 from synergynet.datasets.readers.aflw2000_crops import Aflw2000, load_aflw2000
 from synergynet.evaluation.metrics import (
@@ -33,7 +35,7 @@ from synergynet.face_model.model import FaceModel
 from synergynet.face_model.sources import resolve_face_model
 from synergynet.geometry import frames, params, pose
 from synergynet.geometry.crops import zero_border
-from synergynet.geometry.params import FloatArray
+from synergynet.geometry.params import N_SHAPE, FloatArray
 from synergynet.regression import load_regressor
 
 YAWS = (0, 15, 30, 45, 60, 75, 90)
@@ -59,23 +61,17 @@ class Bench:
 
 def swapped(model: FaceModel, raw: FloatArray, other: FloatArray, *parts: str) -> FloatArray:
     """``raw`` (N, 62) with ``parts`` of ``other``; only "place" moves the landmarks' centre."""
-    found: list[FloatArray] = []
-    taken: list[FloatArray] = []
-    for source in (raw, other):
-        camera, identity, expression = params.split(np.asarray(source, dtype=np.float64))
-        scale, rotation, translation = pose.decompose_exact(camera)
-        target = found if source is raw else taken
-        target += [scale, rotation, translation, identity, expression]
-    names = ("scale", "rotation", "place", "identity", "expression")
-    mixed = [t if n in parts else f for n, f, t in zip(names, found, taken, strict=True)]
-    scale, rotation, translation, identity, expression = mixed
-    out = params.join(pose.camera_from_pose(scale, rotation, translation), identity, expression)
+    found, taken = Faces.of(raw), Faces.of(other)
+    mixed = {name: getattr(taken, name) for name in ("scale", "rotation") if name in parts}
+    coefficients = found.coefficients.copy()
+    for name, part in (("identity", slice(N_SHAPE)), ("expression", slice(N_SHAPE, None))):
+        if name in parts:
+            coefficients[:, part] = taken.coefficients[:, part]
+    out = replace(found, **mixed, coefficients=coefficients)
     centre = model.decode_landmarks(other if "place" in parts else raw).mean(axis=1)
-    shift = centre - model.decode_landmarks(out).mean(axis=1)
+    shift = centre - model.decode_landmarks(out.params()).mean(axis=1)
     shift[:, 1] *= -1  # the camera's y points up
-    return params.join(
-        pose.camera_from_pose(scale, rotation, translation + shift), identity, expression
-    )
+    return replace(out, translation=out.translation + shift).params()
 
 
 def own_errors(bench: Bench, raw: FloatArray) -> None:
