@@ -29,8 +29,9 @@ from shared.tables import print_head, print_row
 
 from synergynet import read_image
 from synergynet.datasets.readers.mat_photos import read_mat
-from synergynet.detection import CenterFaceDetector, Detection
+from synergynet.detection import Detection
 from synergynet.detection.base import box_centre, box_features
+from synergynet.detection.centerface import CenterFaceDetector
 from synergynet.geometry.frames import photo1_to_image
 
 Detect = Callable[[np.ndarray], list[Detection]]

@@ -15,7 +15,7 @@ from shared.pictures import read_scaled
 from shared.timing import milliseconds
 
 from synergynet import FaceAnalyzer, draw
-from synergynet.outputs.pictures import DRAWINGS
+from synergynet.outputs.kinds import DEFAULT_DRAWINGS
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
             times["detection"].append(1000 * analysis.timings.detection)
             times["regression (three views)"].append(1000 * analysis.timings.regression)
             times["decode"].append(1000 * analysis.timings.decode)
-    for kind in DRAWINGS:
+    for kind in DEFAULT_DRAWINGS:
         times[f"drawing {kind}"] = milliseconds(
             lambda kind=kind: draw(image, analysis.faces, kind),  # type: ignore[misc]
             args.runs,

@@ -13,7 +13,8 @@ from shared.command import Parser, existing, run
 from shared.pictures import enlarged
 
 from synergynet import FaceAnalyzer, SynergyNetError, draw, read_image
-from synergynet.outputs.pictures import DRAWINGS, write_picture
+from synergynet.outputs.formats import write_picture
+from synergynet.outputs.kinds import DEFAULT_DRAWINGS
 
 ENLARGE = 3
 MARGIN = 0.45
@@ -35,7 +36,7 @@ def main() -> None:
     high = (np.array([box.left, box.top]) + (1 + MARGIN) * box.side).astype(int)
     image = enlarged(photo[low[1] : high[1], low[0] : high[0]], ENLARGE)
     faces = analyzer(image)
-    pictures = [np.asarray(draw(image, faces, kind), dtype=np.uint8) for kind in DRAWINGS]
+    pictures = [np.asarray(draw(image, faces, kind), dtype=np.uint8) for kind in DEFAULT_DRAWINGS]
     write_picture(args.output, np.hstack(pictures))
 
 

@@ -33,7 +33,7 @@ from synergynet.geometry import frames
 from synergynet.geometry.crops import zero_border
 from synergynet.geometry.params import INPUT_SIZE, FloatArray
 from synergynet.nets.torch.synergynet import SynergyNet
-from synergynet.outputs.pictures import write_picture
+from synergynet.outputs.formats import write_picture
 from synergynet.regression import LOST_BELOW, cut_crops
 from synergynet.regression.trust import STEEPNESS, USABLE_NME, confidence
 from synergynet.training.config import TrainConfig
