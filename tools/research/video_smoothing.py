@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 from shared.command import Parser, existing, run
 from shared.pictures import Image
@@ -107,7 +108,7 @@ def read_frames(path: Path, height: int) -> list[Image]:
     return frames
 
 
-def warped(frame: Image, matrix: NDArray[np.floating]) -> Image:
+def warped(frame: Image, matrix: MatLike) -> Image:
     moved = cv2.warpAffine(
         frame, matrix, frame.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
