@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from synergynet.cli.main import app
 from synergynet.datasets.readers.aflw2000_crops import Aflw2000, load_aflw2000
 from synergynet.detection import Detection
 from synergynet.face_model.model import FaceModel
@@ -34,6 +36,7 @@ REPO = Path(__file__).resolve().parents[1]
 SIZE = (300, 400)
 RATE = 25.0
 N_MIDLINE, N_PAIRS = 20, 90
+COMMAND_ENVIRONMENT = {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
 
 
 def find_shared_data() -> Path:
@@ -472,12 +475,49 @@ def landmarks(scale: float = 1.0, center: tuple[float, float] = (100.0, 100.0)) 
 
 
 def run(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """``synergynet args`` in this process, with all that it and its libraries print."""
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as out,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as err,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in COMMAND_ENVIRONMENT.items():
+            patch.setenv(name, value)
+        if cwd is not None:
+            patch.chdir(cwd)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        before = {number: os.dup(number) for number in (1, 2)}
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        try:
+            app([str(arg) for arg in args], prog_name="synergynet")
+            code: int | str | None = 0
+        except SystemExit as end:
+            code = end.code
+        finally:
+            for number, copy in before.items():
+                (out, err)[number - 1].flush()
+                os.dup2(copy, number)
+                os.close(copy)
+        assert code is None or isinstance(code, int)
+        texts = []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(stream.read())
+    return subprocess.CompletedProcess(list(args), code or 0, *texts)
+
+
+def run_process(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """``synergynet args`` in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "synergynet", *map(str, args)],
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env=os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
+        env=os.environ | COMMAND_ENVIRONMENT,
         cwd=cwd,
         check=False,
     )

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import cv2
+import helpers
 import numpy as np
 import pytest
 
@@ -36,7 +37,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120)
+    return helpers.run("data", "prepare", *arguments)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -68,9 +69,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(photos: Path, official: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made by the command with two processes, labels of the Basel-like model."""
     output = tmp_path_factory.mktemp("out") / "bfm"
-    result = run(
-        photos, "--from", "300w-lp", "-o", output, "--face-model", official, "--workers", 2
-    )
+    arguments = (photos, "--from", "300w-lp", "-o", output, "--face-model", official)
+    result = helpers.run_process("data", "prepare", *arguments, "--workers", 2)
     assert result.returncode == 0, result.stderr
     assert f"{N}/{N}" in result.stdout and f"{N} crops" in result.stdout
     assert not result.stderr
@@ -257,11 +257,7 @@ def test_open_head_labels_are_trained_on_as_they_are(
 
 def test_group_help_names_its_commands() -> None:
     for arguments in ((), ("data",), ("data", "prepare")):
-        result = subprocess.run(
-            [sys.executable, "-m", "synergynet", *arguments, "--help"],
-            capture_output=True,
-            text=True,
-        )
+        result = helpers.run(*arguments, "--help")
         assert result.returncode == 0
         assert ("--from" if arguments[1:] else "prepare" if arguments else "data") in result.stdout
 

@@ -1,4 +1,4 @@
-"""``synergynet infer`` as a user meets it: in a process of its own, with good and bad input."""
+"""``synergynet infer`` as a user meets it, with good and bad input."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from helpers import centred, one_error, run, weights_info, write_onnx
+from helpers import centred, one_error, run, run_process, weights_info, write_onnx
 
 from synergynet.face_model.npz import load_npz, save_npz
+
+Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +49,13 @@ def portrait(kit: Path) -> Path:
     return path
 
 
-def infer(kit: Path, output: Path, *args: object) -> subprocess.CompletedProcess[str]:
+def infer(kit: Path, output: Path, *args: object, run: Callable[..., Done] = run) -> Done:
     model = ["--weights", kit / "net.onnx", "--face-model", kit / "model.npz"]
     return run("infer", *args, "-o", output, *([] if "--weights" in args else model))
 
 
 def test_a_photo_becomes_json_pictures_and_a_mesh(kit, portrait, tmp_path) -> None:
-    done = infer(kit, tmp_path / "out", portrait, "--timings")
+    done = infer(kit, tmp_path / "out", portrait, "--timings", run=run_process)
     assert done.returncode == 0 and done.stderr == ""
     assert "1 face in 400 x 300 pixels" in done.stdout and "face 0: score" in done.stdout
     for phase in ("reading", "detection", "regression", "decode", "drawing", "writing"):
@@ -112,7 +115,7 @@ def test_bad_weights_and_models_are_one_sentence(kit, tmp_path, weights, model, 
 
 def test_good_photos_among_bad_ones_are_done(kit, tmp_path) -> None:
     photos = [kit / name for name in ("text.jpg", "grey.jpg", "empty.jpg")]
-    done = infer(kit, tmp_path / "out", *photos)
+    done = infer(kit, tmp_path / "out", *photos, run=run_process)
     assert done.returncode == 1
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error"] * 3
     assert "2 of 3 photos failed" in done.stderr
@@ -177,13 +180,13 @@ def test_wrong_usage_is_exit_code_2(kit, tmp_path) -> None:
         ["--summary", "faces.xlsx"],
     )  # fmt: skip
     for args in (("infer",), *(("infer", kit / "grey.jpg", *w) for w in wrong), ("nonsense",)):
-        done = run(*args, cwd=tmp_path)
+        done = (run_process if args == ("infer",) else run)(*args, cwd=tmp_path)
         assert done.returncode == 2 and "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_help_and_version() -> None:
-    assert run("--version").stdout.startswith("synergynet 0.")
+    assert run_process("--version").stdout.startswith("synergynet 0.")
     overview = run("--help")
     assert overview.returncode == 0
     assert "infer" in overview.stdout and "eval" in overview.stdout

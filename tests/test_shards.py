@@ -6,13 +6,13 @@ import io
 import json
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
+import helpers
 import numpy as np
 import pytest
 from helpers import random_params
@@ -74,8 +74,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "synergynet", "data", "pack", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return helpers.run("data", "pack", *arguments)
 
 
 def test_any_tar_reader_finds_the_stored_bytes(source: Path, packed: Path, model) -> None:

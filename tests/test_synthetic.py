@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import helpers
 import numpy as np
 import pytest
 
@@ -254,8 +254,7 @@ def test_another_face_model_is_refused(tiny_model: FaceModel) -> None:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "synergynet", "data", "synth", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return helpers.run("data", "synth", *arguments)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
