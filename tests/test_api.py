@@ -275,6 +275,7 @@ def test_official_conventions_leave_confidence_alone(tiny_model, photo) -> None:
     assert run.analyzer(photo)[0].expected_nme == 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", "analyzer", "arkit", "drawing", "face", "official_api"])
 def test_docstrings_tell_the_truth(name, monkeypatch) -> None:
     monkeypatch.chdir(REPO)

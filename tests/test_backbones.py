@@ -73,6 +73,7 @@ def test_every_official_name_and_ours() -> None:
     assert set(BACKBONES) == {*OFFICIAL, "efficientnet_lite0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(BACKBONES))
 def test_interface_and_size(name: str) -> None:
     """On torch's meta device: everything but the arithmetic."""
@@ -146,6 +147,7 @@ def test_the_texture_head_is_there_and_idle() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(OFFICIAL))
 def test_mafa_takes_every_width(name: str, tiny_model: FaceModel, whitening: Whitening) -> None:
     with torch.device("meta"):
@@ -157,6 +159,7 @@ def test_mafa_takes_every_width(name: str, tiny_model: FaceModel, whitening: Whi
     torch.stack(list(losses.values())).sum().backward()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
 def test_training_reaches_every_part_and_checkpoints_round_trip(
     name: str, small: None, tiny_model: FaceModel, whitening: Whitening, tmp_path: Path
@@ -174,6 +177,7 @@ def test_training_reaches_every_part_and_checkpoints_round_trip(
     assert all(torch.equal(v, net.state_dict()[k]) for k, v in again.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_025", "resnet18", "ghostnet", "resnest50"])
 def test_onnx_export(
     name: str, small: None, tiny_model: FaceModel, whitening: Whitening, tmp_path: Path

@@ -170,6 +170,7 @@ def test_missing_and_oversized_files(tmp_path: Path) -> None:
         read_official(tmp_path / "huge.pth.tar")
 
 
+@pytest.mark.slow
 def test_basel_face_model_in_a_checkpoint(tmp_path: Path) -> None:
     folder = DATA / "3dmm_data"
     if not folder.is_dir():
@@ -275,6 +276,7 @@ def test_truncated_own_file(net: SynergyNet, tmp_path: Path, fraction: float) ->
         load_checkpoint(file, net.face_model)
 
 
+@pytest.mark.slow
 def test_incomplete_own_file_never_gives_random_weights(net: SynergyNet, tmp_path: Path) -> None:
     file = tmp_path / "partial.safetensors"
     tensors = {k: v for k, v in net.state_dict().items() if "." in k}

@@ -129,6 +129,7 @@ def test_a_second_run_keeps_what_is_finished(
     assert outdated.stat().st_mtime > 1e9
 
 
+@pytest.mark.slow
 def test_killed_and_started_again(
     prepared: Path, photos: Path, official: Path, tmp_path: Path
 ) -> None:
@@ -262,6 +263,7 @@ def test_group_help_names_its_commands() -> None:
         assert ("--from" if arguments[1:] else "prepare" if arguments else "data") in result.stdout
 
 
+@pytest.mark.slow
 def test_real_photos(shared_data: Path, tmp_path: Path) -> None:
     """Crops like the benchmark's own; Open Head fits the truth without a bias."""
     originals = shared_data / "aflw2000_originals"

@@ -150,6 +150,7 @@ def test_pictures_and_meshes_can_be_left_out(kit, portrait, tmp_path) -> None:
     assert names == ["portrait.json", "portrait_mesh.png", "portrait_pose.png"]
 
 
+@pytest.mark.slow
 def test_every_picture_and_mesh_can_be_asked_for(kit, portrait, tmp_path) -> None:
     options = ["--draw", "all", "--mesh", "obj,ply", "--mesh", "glb", "--space", "camera"]
     options += ["--focal", 600, "--texture-size", 64, "--view", "-30,5", "--opacity", 0.5]
@@ -259,6 +260,7 @@ def test_wrong_combinations_are_one_sentence(kit, tmp_path) -> None:
     assert listed.read_text() == str(kit / "grey.jpg") and not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_leaves_nothing_half_written(kit, album, tmp_path) -> None:
     for number in range(300):
@@ -286,6 +288,7 @@ def test_ctrl_c_leaves_nothing_half_written(kit, album, tmp_path) -> None:
         assert name.endswith(".json") and json.loads((tmp_path / "out" / name).read_text())
 
 
+@pytest.mark.slow
 def test_inference_and_help_never_import_torch(kit, portrait, tmp_path) -> None:
     code = (
         "import sys\n"

@@ -156,6 +156,7 @@ def test_spoiled_crops_are_deterministic_and_of_every_strength() -> None:
     assert min(change) < 8 and max(change) > 40
 
 
+@pytest.mark.slow
 def test_torch_and_onnx_agree_with_the_formula(tmp_path, tiny_model) -> None:
     torch = pytest.importorskip("torch")
     from synergynet.export.onnx import export_onnx
@@ -245,6 +246,7 @@ def test_shipped_expected_errors_are_the_checkpoints() -> None:
     np.testing.assert_allclose(shipped, checkpoint.assess(crops).expected_nme, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_expected_errors_follow_true_ones(shared_data: Path) -> None:
     """What docs/confidence.md promises, on a part of the held-back crops, with some room."""
     from synergynet.datasets.readers.crop_list import read_crops, read_list

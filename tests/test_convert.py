@@ -95,6 +95,7 @@ def test_safetensors_there_and_back(net: SynergyNet, tmp_path: Path) -> None:
     assert read.state_dict()[counter] == 7
 
 
+@pytest.mark.slow
 def test_onnx_answers_as_the_official_network(official: Path, tmp_path: Path) -> None:
     import onnxruntime
 
@@ -108,6 +109,7 @@ def test_onnx_answers_as_the_official_network(official: Path, tmp_path: Path) ->
     np.testing.assert_allclose(found, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
 
 
+@pytest.mark.slow
 def test_neither_framework_is_imported(ckpt: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from synergynet.cli.main import app; app(sys.argv[1:], standalone_mode=False);"

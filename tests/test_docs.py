@@ -14,6 +14,7 @@ NOTEBOOK = REPO / "examples" / "tour.ipynb"
 MAX_NOTEBOOK = 300_000  # bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/outputs.md"])
 def test_python_blocks_run_one_after_the_other(page, tmp_path, monkeypatch) -> None:
     for name in ("photo.jpg", "a.jpg", "b.jpg"):
@@ -42,6 +43,7 @@ def test_links_and_pictures_are_there(page) -> None:
         assert (REPO / "docs" / link).exists(), link
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_its_outputs_are_kept(tmp_path) -> None:
     nbformat = pytest.importorskip("nbformat", reason="reads the notebook")
     nbclient = pytest.importorskip("nbclient", reason="runs the notebook")

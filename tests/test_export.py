@@ -40,6 +40,7 @@ from synergynet.nets.torch.backbones import build_backbone  # noqa: E402
 from synergynet.nets.torch.checkpoints import describe, load_checkpoint, save_checkpoint  # noqa: E402
 from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
 
+pytestmark = pytest.mark.slow
 DEPLOY = Path(__file__).parents[1] / "examples" / "deploy"
 WHOLE_CROP = CropBox(-0.5, -0.5, 120)
 ZERO = {name: 0.0 for name in (*graphs.WHOLE_OUTPUTS, graphs.EXPECTED_NME)}

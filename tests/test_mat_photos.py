@@ -118,6 +118,7 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
         read_mat(file)
 
 
+@pytest.mark.slow
 def test_damaged_files_never_crash_the_reader(tmp_path: Path) -> None:
     """Bytes that end SciPy's reader with a segmentation fault are among these."""
     file, rng, refused = tmp_path / "a.mat", np.random.default_rng(0), 0

@@ -72,6 +72,7 @@ def accessor(document: dict, binary: bytes, number: int) -> np.ndarray:
     return values
 
 
+@pytest.mark.slow
 def test_obj_and_ply_are_read_by_another_library(pictures, tmp_path) -> None:
     mesh = pictures.mesh(0)
     face = pictures.faces[0]

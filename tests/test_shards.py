@@ -112,6 +112,7 @@ def test_webdataset_reads_them(source: Path, packed: Path) -> None:
     assert np.abs(samples[0]["jpg"].astype(int) - expected).max() <= 3  # another JPEG decoder
 
 
+@pytest.mark.slow
 def test_packing_again_writes_the_same_bytes(source: Path, packed: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     arguments = (source, "-o", output, "--face-model", source / "tiny.npz", "--shard-size", 10)
@@ -169,6 +170,7 @@ def assert_same(first: list[np.ndarray], second: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_memory", ["auto", False])
 def test_shards_give_the_batches_of_their_list(
     source: Path, packed: Path, tmp_path: Path, model, in_memory: Any

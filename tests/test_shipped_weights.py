@@ -104,6 +104,7 @@ def test_checkpoint_for_fine_tuning_is_the_shipped_network() -> None:
     assert np.abs(difference).max() < 0.05
 
 
+@pytest.mark.slow
 def test_benchmark_bars(shared_data: Path) -> None:
     """The figures that README promises, with some room for other runtimes."""
     result = evaluate_regressor(

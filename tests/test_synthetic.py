@@ -265,6 +265,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_training_list(tmp_path: Path, faces: SyntheticFaces) -> None:
     output = tmp_path / "faces"
     result = run("-n", 12, "-o", output, "--seed", 1, "--depth", "--workers", 1)
@@ -313,6 +314,7 @@ def test_wrong_orders_are_refused_in_a_sentence(tmp_path: Path) -> None:
         write_faces(file, 3)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_workers_change_nothing(tmp_path: Path) -> None:
     class Stop(Exception):
         pass

@@ -227,6 +227,7 @@ def wandering(model, paths: np.ndarray, noise: float, seed: int = 0) -> list[Fac
     return out
 
 
+@pytest.mark.slow
 def test_jitter_and_lag_of_the_shipped_constants(tiny_model) -> None:
     """Jitter at rest at least 3 times less, at less than one frame of lag in motion."""
 
@@ -249,6 +250,7 @@ def test_jitter_and_lag_of_the_shipped_constants(tiny_model) -> None:
         assert -0.1 < lag < 1
 
 
+@pytest.mark.slow
 def test_the_shipped_network_on_a_noisy_photo() -> None:
     from synergynet import read_image
 

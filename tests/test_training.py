@@ -50,6 +50,7 @@ def test_a_run_writes_checkpoint_state_and_log(recipe: Path, tmp_path: Path) -> 
     assert {r["name"] for r in rows} >= {"loss_total", "loss_pose", "nme", "mae", "learning_rate"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [("freeze=4",), ("accumulate=2", "optimizer.name=sgd")])
 def test_killed_and_resumed_run_ends_bit_for_bit_the_same(
     recipe: Path, tmp_path: Path, settings: tuple[str, ...]
@@ -78,6 +79,7 @@ def test_killed_and_resumed_run_ends_bit_for_bit_the_same(
         assert torch.equal(first[key], second[key]), key
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(recipe: Path, tmp_path: Path) -> None:
     plain = {"mirror": 0, "rotate": 0, "scale": 0, "shift_pixels": 0, "color": 0, "erase": 0}
     settings = ["steps=60", "batch_size=8", "log_every=1", "validate_every=60", "save_every=60"]
@@ -91,6 +93,7 @@ def test_training_lowers_the_loss(recipe: Path, tmp_path: Path) -> None:
     assert np.mean(values[-10:]) < 0.75 * np.mean(values[:10])
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_a_checkpoint(recipe: Path, tmp_path: Path) -> None:
     first = Trainer(load_config(recipe, [f"output={tmp_path / 'a'}", "steps=1"]))
     first.run()
@@ -145,6 +148,7 @@ def test_shipped_recipes_are_valid() -> None:
         assert load_config(file).losses
 
 
+@pytest.mark.slow
 def test_exported_onnx_answers_like_torch(recipe: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="export needs onnxscript")
     run = tmp_path / "run"

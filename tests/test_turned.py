@@ -118,6 +118,7 @@ def source(face, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_command_writes_a_list_that_training_reads(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "turned"
     command = ["data", "turn", source, "-n", 120]
@@ -142,6 +143,7 @@ def test_command_writes_a_list_that_training_reads(source: Path, tmp_path: Path)
     assert (out / "train.list").is_file()
 
 
+@pytest.mark.slow
 def test_the_same_for_any_number_of_workers(source: Path, face, tmp_path: Path) -> None:
     model = load_open_head()
     names = crop_list.read_list(source / "train.list")

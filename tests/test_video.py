@@ -86,6 +86,7 @@ def test_a_video_becomes_a_drawn_video_and_json_lines(clip, tmp_path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"new", "frames.jsonl"}
 
 
+@pytest.mark.slow
 def test_json_alone_and_without_smoothing(clip, tmp_path) -> None:
     for name, options in (("a", []), ("b", ["--no-smooth"])):
         done = run("video", clip, "--json", tmp_path / name, "--draw", "none", *options)
@@ -175,6 +176,7 @@ def test_no_window_names_the_cure(clip, monkeypatch) -> None:
         one_error(run("video", clip, "--window"), "opencv-python")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_work_is_kept(portrait, tmp_path, number) -> None:
@@ -210,6 +212,7 @@ class Frames:
             yield VideoFrame(k, k / 25, place_picture())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(tiny_model, tmp_path) -> None:
     scene = Scene(tiny_model, (100, 120, 80))
     held = {}
@@ -415,6 +418,7 @@ def test_sound_is_added_by_ffmpeg(clip, tmp_path, monkeypatch) -> None:
     assert "not installed" in str(video_files.keep_sound(target, clip, 1.5))
 
 
+@pytest.mark.slow
 def test_a_real_video(shared_data) -> None:
     from synergynet import FaceAnalyzer
     from synergynet.pipeline.tracking import FaceTracker
