@@ -1,4 +1,4 @@
-"""Run the commands of README.md and docs/*.md.
+"""Run the commands of README.md, CONTRIBUTING.md and docs/*.md.
 
 A block fenced as ``sh`` is run, line by line, in a clone whose environment holds the base
 install. Where the comment ``<!-- needs: ... -->`` stands above the block, it is run in the
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
+TOP = ("README.md", "CONTRIBUTING.md")
 NEEDS_DATA = ("aflw2000_data", "3dmm_data", "aflw_train")
 MAX_SECONDS = 240
 
@@ -44,7 +45,7 @@ class Block:
 def read_blocks() -> list[Block]:
     """The blocks to run, page after page; exits if one that is not run gives no reason."""
     blocks, unexplained = [], []
-    for page in (REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))):
+    for page in (*(REPO / name for name in TOP), *sorted((REPO / "docs").glob("*.md"))):
         text = page.read_text(encoding="utf-8")
         for match in BLOCK.finditer(text):
             line = text.count("\n", 0, match.start("kind")) + 1
@@ -70,9 +71,12 @@ def split_commands(body: str) -> Iterator[str]:
             yield line
 
 
-def check(clone: Path, full: Path) -> None:
-    """Run everything in ``clone``; ``full`` is the environment of development."""
-    start, count = time.monotonic(), 0
+def check(clone: Path, full: Path) -> set[str]:
+    """Run everything in ``clone``; ``full`` is the environment of development.
+
+    Returns the commands that the base install has run. Exits at the first that fails.
+    """
+    start, count, base = time.monotonic(), 0, set()
     for block in read_blocks():
         bin_folder = (full if block.needs else clone / ".venv") / "bin"
         environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
@@ -90,10 +94,13 @@ def check(clone: Path, full: Path) -> None:
             if done.returncode:
                 sys.exit(f"error: {block.place}: exit code {done.returncode}: {command}")
             count += 1
+            if not block.needs:
+                base.add(command.split(" #")[0].strip())
     seconds = time.monotonic() - start
     print(f"{count} commands of the documents passed in {seconds:.0f} s", flush=True)
     if seconds > MAX_SECONDS:
         sys.exit(f"error: more than {MAX_SECONDS} s: run fewer of them, or smaller ones")
+    return base
 
 
 if __name__ == "__main__":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
+import runpy
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -112,6 +115,28 @@ def random_params(n: int, seed: int = 0, *, spread: float = 1.0) -> np.ndarray:
         rng.uniform([55, 55, -70], [66, 66, -60], (n, 3)),
     )
     return params.join(camera, rng.normal(0, spread, (n, 40)), rng.normal(0, spread, (n, 10)))
+
+
+def write_official(
+    model: FaceModel,
+    folder: Path,
+    mean: Sequence[float] | np.ndarray = range(62),
+    std: Sequence[float] | np.ndarray = range(1, 63),
+) -> Path:
+    """``model``, whose landmarks are taken for vertices, as a 3dmm_data folder."""
+    folder.mkdir()
+    flat = {
+        "u_shp": model.mean.reshape(-1, 1),
+        "u_exp": np.zeros((model.mean.size, 1), np.float32),
+        "w_shp_sim": model.identity_basis.reshape(40, -1).T,
+        "w_exp_sim": model.expression_basis.reshape(10, -1).T,
+        "keypoints_sim": (3 * model.landmark_vertices[:, :1] + np.arange(3)).reshape(-1),
+    }
+    for name, array in flat.items():
+        np.save(folder / f"{name}.npy", array)
+    whitening = {"param_mean": np.array(mean, "f4"), "param_std": np.array(std, "f4")}
+    (folder / "param_whitening.pkl").write_bytes(pickle.dumps(whitening))
+    return folder
 
 
 def centred(model: FaceModel, size: float = 80.0) -> np.ndarray:
@@ -475,7 +500,22 @@ def landmarks(scale: float = 1.0, center: tuple[float, float] = (100.0, 100.0)) 
 
 
 def run(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """``synergynet args`` in this process, with all that it and its libraries print."""
+    """``synergynet args`` in this process."""
+    return captured(lambda: app([str(arg) for arg in args], prog_name="synergynet"), cwd)
+
+
+def run_script(file: Path, *args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """``python file args`` in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(file), *map(str, args)])
+        patch.setattr(sys, "path", [str(file.parent), *sys.path])
+        return captured(lambda: runpy.run_path(str(file), run_name="__main__"), cwd)
+
+
+def captured(
+    function: Callable[[], object], cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The exit code of ``function`` and all that it and its libraries print."""
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as out,
         tempfile.TemporaryFile("w+", encoding="utf-8") as err,
@@ -492,22 +532,25 @@ def run(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[s
         os.dup2(err.fileno(), 2)
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
+        code: int | str | None = 0
         try:
-            app([str(arg) for arg in args], prog_name="synergynet")
-            code: int | str | None = 0
+            function()
         except SystemExit as end:
             code = end.code
         finally:
+            out.flush()
+            err.flush()
             for number, copy in before.items():
-                (out, err)[number - 1].flush()
                 os.dup2(copy, number)
                 os.close(copy)
-        assert code is None or isinstance(code, int)
+        if isinstance(code, str):
+            err.write(code + "\n")
+            code = 1
         texts = []
         for stream in (out, err):
             stream.seek(0)
             texts.append(stream.read())
-    return subprocess.CompletedProcess(list(args), code or 0, *texts)
+    return subprocess.CompletedProcess("", code or 0, *texts)
 
 
 def run_process(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

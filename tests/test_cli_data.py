@@ -17,10 +17,11 @@ import cv2
 import helpers
 import numpy as np
 import pytest
+from helpers import write_official
 
 pytest.importorskip("scipy.io", reason="the test files are written with SciPy")
 
-from fake_photos import write_official, write_photo
+from fake_photos import write_photo
 
 from synergynet.datasets.prepare import prepare
 from synergynet.datasets.readers import crop_list

@@ -15,7 +15,7 @@ import cv2
 import helpers
 import numpy as np
 import pytest
-from helpers import random_params
+from helpers import random_params, write_official
 
 from synergynet.datasets.pack import pack_shards
 from synergynet.datasets.readers import crop_list, shards
@@ -408,7 +408,7 @@ def test_one_mat_one_list_entry_and_one_sample_are_the_same_landmarks(
     """300W-LP's .mat -> list -> shards -> the crops that are trained on."""
     pytest.importorskip("scipy.io", reason="the test files are written with SciPy")
     pytest.importorskip("torch", reason="training needs torch")
-    from fake_photos import write_official, write_photo
+    from fake_photos import write_photo
 
     from synergynet.datasets.prepare import prepare
     from synergynet.datasets.readers.mat_photos import benchmark_box, photo1_to_crop1, read_mat
