@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from synergynet.nets.torch.synergynet import SynergyNet
 
 REPO = Path(__file__).resolve().parents[1]
+ASTRONAUT = REPO / "examples" / "astronaut.jpg"
+DATA = Path(os.environ.get("SYNERGYNET_DATA", REPO.parent / "shared" / "data"))
 SIZE = (300, 400)
 RATE = 25.0
 N_MIDLINE, N_PAIRS = 20, 90
@@ -44,14 +46,11 @@ COMMAND_ENVIRONMENT = {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "ut
 
 def find_shared_data() -> Path:
     """``$SYNERGYNET_DATA`` or ``../shared/data`` beside the repository; else skip."""
-    folder = Path(os.environ.get("SYNERGYNET_DATA", REPO.parent / "shared" / "data"))
     needed = ("aflw2000_data", "aflw2000_originals", "aflw_train", "golden", "3dmm_data")
-    missing = [name for name in needed if not (folder / name).is_dir()]
+    missing = [name for name in needed if not (DATA / name).is_dir()]
     if missing:
-        pytest.skip(
-            f"{folder / missing[0]} is not here: set SYNERGYNET_DATA to the development data"
-        )
-    return folder
+        pytest.skip(f"{DATA / missing[0]} is not here: set SYNERGYNET_DATA to the development data")
+    return DATA
 
 
 # --- Face models and parameters

@@ -6,12 +6,11 @@ import doctest
 import importlib
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from helpers import SIZE, FixedDetector, FixedRegressor, analyzer, centred, weights_info
+from helpers import REPO, SIZE, FixedDetector, FixedRegressor, analyzer, centred, weights_info
 
 import synergynet
 from synergynet.detection import Detection
@@ -24,7 +23,6 @@ from synergynet.pipeline import next_crop
 from synergynet.pipeline.official_api import SynergyNet
 from synergynet.regression import Prediction
 
-REPO = Path(__file__).resolve().parents[1]
 SQUARES = ((100.2, 90.7, 120.4), (250.0, 200.0, 90.0))
 
 
@@ -149,24 +147,24 @@ def test_bounded_minimum_meets_the_conditions_of_optimality() -> None:
 def test_a_face_is_saved_by_the_ending(tiny_model, photo, tmp_path) -> None:
     trimesh = pytest.importorskip("trimesh", reason="reads the meshes back")
     (face,) = analyzer(tiny_model, SQUARES[0])(photo)
-    (path,) = face.save(tmp_path / "new" / "face.json")
+    (path,) = synergynet.save(face, tmp_path / "new" / "face.json")
     assert json.loads(path.read_text()) == json.loads(json.dumps(face.to_dict()))
     calm = face.params.copy()
     calm[EXPRESSION] = 0  # morph targets aside, a GLB holds the neutral face
     for ending, shown in (
         (".obj", face), (".ply", face), (".PLY", face), (".glb", replace(face, params=calm)),
     ):  # fmt: skip
-        (path,) = face.save(tmp_path / f"grey{ending}")
+        (path,) = synergynet.save(face, tmp_path / f"grey{ending}")
         mesh = trimesh.load(path, force="mesh", process=False)
         up = shown.vertices * (1, -1, 1) + (0, SIZE[0] - 1, 0)
         np.testing.assert_allclose(mesh.triangles, up[tiny_model.triangles], atol=1e-3)
-    textured = face.save(tmp_path / "face.obj", photo, texture_size=32)
+    textured = synergynet.save(face, tmp_path / "face.obj", photo, texture_size=32)
     assert [p.name for p in textured] == ["face_uv.png", "face.mtl", "face.obj"]
     texture = cv2.imread(str(textured[0]))
-    np.testing.assert_array_equal(texture, face.draw(photo, "uv", texture_size=32))
+    np.testing.assert_array_equal(texture, synergynet.draw(photo, face, "uv", texture_size=32))
     rgb = np.ascontiguousarray(photo[..., ::-1])
-    (a,) = face.save(tmp_path / "bgr.ply", photo, space="head")
-    (b,) = face.save(tmp_path / "rgb.ply", rgb, space="head", channel_order="RGB")
+    (a,) = synergynet.save(face, tmp_path / "bgr.ply", photo, space="head")
+    (b,) = synergynet.save(face, tmp_path / "rgb.ply", rgb, space="head", channel_order="RGB")
     assert a.read_bytes() == b.read_bytes() != path.read_bytes()
 
 
@@ -174,14 +172,14 @@ def test_a_refused_save_writes_nothing(tiny_model, photo, tmp_path) -> None:
     (face,) = analyzer(tiny_model, SQUARES[0])(photo)
     for name in ("face.stl", "face", "face.json.gz"):
         with pytest.raises(SynergyNetError, match=rf"{name}: a face is saved as \.json"):
-            face.save(tmp_path / name)
+            synergynet.save(face, tmp_path / name)
     with pytest.raises(SynergyNetError, match="100 x 100, but the face was found in 400 x 300"):
-        face.save(tmp_path / "face.glb", np.zeros((100, 100, 3), np.uint8))
+        synergynet.save(face, tmp_path / "face.glb", np.zeros((100, 100, 3), np.uint8))
     bare = replace(face, face_model=replace(tiny_model, triangles=np.zeros((0, 3), np.int32)))
     with pytest.raises(SynergyNetError, match="no triangles"):
-        bare.save(tmp_path / "face.ply")
+        synergynet.save(bare, tmp_path / "face.ply")
     with pytest.raises(SynergyNetError, match="unknown space"):
-        face.save(tmp_path / "face.ply", space="world")
+        synergynet.save(face, tmp_path / "face.ply", space="world")
     assert not list(tmp_path.iterdir())
 
 
@@ -195,7 +193,7 @@ def test_pictures_keep_the_photos_channel_order(tiny_model, photo, kind) -> None
     np.testing.assert_array_equal(photo, before)
     assert bgr.shape == photo.shape and (bgr != photo).any()
     if kind in ("landmarks", "mesh"):
-        alone = faces[1].draw(photo, kind)
+        alone = synergynet.draw(photo, faces[1], kind)
         x, y = faces[0].landmarks[30, :2].astype(int)
         np.testing.assert_array_equal(alone[y, x], photo[y, x])  # the other face is not drawn
 
@@ -209,7 +207,7 @@ def test_depth_and_uv_and_what_cannot_be_drawn(tiny_model, photo) -> None:
     with pytest.raises(SynergyNetError, match="one face, but 2"):
         synergynet.draw(photo, faces, "uv")
     with pytest.raises(SynergyNetError, match="unknown drawing 'moustache'"):
-        faces[0].draw(photo, "moustache")
+        synergynet.draw(photo, faces[0], "moustache")
     with pytest.raises(SynergyNetError, match="expected a uint8 array"):
         synergynet.draw(photo / 255, faces, "mesh")
 
@@ -276,10 +274,16 @@ def test_official_conventions_leave_confidence_alone(tiny_model, photo) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["", "analyzer", "arkit", "drawing", "face", "official_api"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", ".pipeline.analyzer", ".pipeline.official_api", ".face_model.units"),
+        *(".geometry.boxes", ".outputs.draw", ".outputs.save"),
+    ],
+)
 def test_docstrings_tell_the_truth(name, monkeypatch) -> None:
     monkeypatch.chdir(REPO)
-    module = importlib.import_module(f"synergynet.pipeline.{name}" if name else "synergynet")
+    module = importlib.import_module(f"synergynet{name}")
     failed, tried = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert tried and not failed
 

@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import safetensors.torch  # noqa: E402
-from helpers import random_net, torch_save  # noqa: E402
+from helpers import DATA, random_net, torch_save  # noqa: E402
 from torch import nn  # noqa: E402
 
 from synergynet.errors import SynergyNetError  # noqa: E402
@@ -33,8 +33,6 @@ from synergynet.nets.torch.official_checkpoint import (  # noqa: E402
 )
 from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
 from synergynet.weights.info import WeightsInfo  # noqa: E402
-
-DATA = Path(os.environ.get("SYNERGYNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def same_weights(a: nn.Module, b: nn.Module) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import centred, one_error, run, run_process, weights_info, write_onnx
+from helpers import ASTRONAUT, centred, one_error, run, run_process, weights_info, write_onnx
 
 from synergynet.face_model.npz import load_npz, save_npz
 
@@ -43,7 +43,7 @@ def kit(tmp_path_factory, tiny_model) -> Path:
 @pytest.fixture(scope="module")
 def portrait(kit: Path) -> Path:
     """A public-domain photo with one face: an astronaut's portrait by NASA."""
-    photo = cv2.imread(str(Path(__file__).parents[1] / "examples" / "astronaut.jpg"))
+    photo = cv2.imread(str(ASTRONAUT))
     path = kit / "portrait.png"
     cv2.imwrite(str(path), photo[:300, :400])
     return path
@@ -132,7 +132,7 @@ def test_an_output_that_cannot_be_written_is_one_sentence(kit, tmp_path) -> None
 def test_the_mirrored_view_can_be_left_out(kit, portrait, tmp_path) -> None:
     found = {}
     for option in ("--mirror", "--no-mirror"):
-        done = infer(kit, tmp_path / option, portrait, "--draw", "none", "--no-obj", option)
+        done = infer(kit, tmp_path / option, portrait, "--draw", "none", "--mesh", "none", option)
         assert done.returncode == 0, done.stderr
         found[option] = json.loads((tmp_path / option / "portrait.json").read_text())
         assert found[option]["made_with"]["mirror"] is (option == "--mirror")
@@ -141,10 +141,10 @@ def test_the_mirrored_view_can_be_left_out(kit, portrait, tmp_path) -> None:
 
 
 def test_pictures_and_meshes_can_be_left_out(kit, portrait, tmp_path) -> None:
-    done = infer(kit, tmp_path / "a", portrait, "--draw", "none", "--no-obj")
+    done = infer(kit, tmp_path / "a", portrait, "--draw", "none", "--mesh", "none")
     assert done.returncode == 0
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["portrait.json"]
-    done = infer(kit, tmp_path / "b", portrait, "--draw", "pose, mesh", "--no-obj")
+    done = infer(kit, tmp_path / "b", portrait, "--draw", "pose, mesh", "--mesh", "none")
     assert done.returncode == 0
     names = sorted(path.name for path in (tmp_path / "b").iterdir())
     assert names == ["portrait.json", "portrait_mesh.png", "portrait_pose.png"]
@@ -265,7 +265,18 @@ def test_wrong_combinations_are_one_sentence(kit, tmp_path) -> None:
 def test_ctrl_c_leaves_nothing_half_written(kit, album, tmp_path) -> None:
     for number in range(300):
         os.link(album / "face.png", album / f"{number:03}.png")
-    args = ["infer", album, "-o", tmp_path / "out", "--draw", "none", "--no-obj", "--workers", 2]
+    args = [
+        "infer",
+        album,
+        "-o",
+        tmp_path / "out",
+        "--draw",
+        "none",
+        "--mesh",
+        "none",
+        "--workers",
+        2,
+    ]
     args += ["--weights", kit / "net.onnx", "--face-model", kit / "model.npz"]
     with subprocess.Popen(
         [sys.executable, "-m", "synergynet", *map(str, args)],

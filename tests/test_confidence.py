@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import centred, colours, run, weights_info, write_onnx
+from helpers import ASTRONAUT, REPO, centred, colours, run, weights_info, write_onnx
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError
@@ -26,9 +26,6 @@ from synergynet.regression import LOST_BELOW, cut_crops, load_regressor
 from synergynet.regression.trust import confidence
 from synergynet.weights.error_head import ErrorHead
 from synergynet.weights.info import WeightsInfo
-
-REPO = Path(__file__).parents[1]
-ASTRONAUT = REPO / "examples" / "astronaut.jpg"
 
 
 def random_head(width: int, seed: int = 0) -> ErrorHead:
@@ -204,7 +201,7 @@ def test_files_without_expected_errors_still_work(tmp_path, tiny_model) -> None:
     path = write_onnx(tmp_path / "old.onnx", weights_info(model), raw=centred(model))
     answer = load_regressor(path).assess(colours(3))
     assert answer.params.shape == (3, 62) and answer.expected_nme is None
-    command = ["infer", ASTRONAUT, "-o", tmp_path / "out", "--draw", "none", "--no-obj"]
+    command = ["infer", ASTRONAUT, "-o", tmp_path / "out", "--draw", "none", "--mesh", "none"]
     done = run(*command, "--weights", path, "--face-model", tmp_path / "tiny.npz")
     assert done.returncode == 0, done.stderr
     (face,) = json.loads((tmp_path / "out" / "astronaut.json").read_text())["faces"]

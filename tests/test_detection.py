@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from helpers import ASTRONAUT, DATA
 
 from synergynet.detection import Detection, FaceDetector, create_detector
-from synergynet.detection.base import non_maximum_suppression
 from synergynet.errors import SynergyNetError
+from synergynet.geometry.boxes import non_maximum_suppression
 
-DATA = Path(os.environ.get("SYNERGYNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
 ORIGINALS = DATA / "aflw2000_originals"
 # Read off the photo by hand: where the astronaut's face is, and its landmark bounding box.
 FACE_CENTRE, FACE_SIZE = (225.0, 118.0), 100.0
@@ -26,7 +25,7 @@ def detector() -> FaceDetector:
 
 @pytest.fixture(scope="module")
 def astronaut() -> np.ndarray:
-    image = cv2.imread(str(Path(__file__).parents[1] / "examples" / "astronaut.jpg"))
+    image = cv2.imread(str(ASTRONAUT))
     assert image is not None
     return image
 

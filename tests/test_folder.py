@@ -212,7 +212,7 @@ def test_a_full_disk_stops_the_run(work, monkeypatch) -> None:
     def write(*args: object) -> None:
         raise CannotWriteError("no space") from OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results.writers, "write_json", write)
+    monkeypatch.setattr(results, "write_json", write)
     with pytest.raises(CannotWriteError):
         list(batch.run(job, items))
 

@@ -13,9 +13,9 @@ from helpers import colours, weights_info, write_onnx
 
 from synergynet.errors import SynergyNetError
 from synergynet.geometry import frames, params
+from synergynet.geometry.boxes import largest_side
 from synergynet.geometry.crops import CropBox
 from synergynet.regression import base, cut_crops, load_regressor, loading, normalise
-from synergynet.regression.cropping import largest_side
 
 pytest.importorskip("onnx", reason="the networks are written with onnx")
 

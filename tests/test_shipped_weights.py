@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ASTRONAUT, REPO
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.datasets.readers.aflw2000_crops import load_aflw2000
@@ -16,8 +17,6 @@ from synergynet.evaluation import evaluate_regressor
 from synergynet.face_model.open_head import load_open_head
 from synergynet.regression import load_regressor
 
-REPO = Path(__file__).parents[1]
-ASTRONAUT = REPO / "examples" / "astronaut.jpg"
 CHECKPOINT = REPO / "weights" / "efficientnet_lite0.safetensors"
 
 # Read off the enlarged photo by hand, pixels from 0: outer eye corners, tip of the nose, mouth

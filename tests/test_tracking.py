@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import RATE, Scene, centred, place_picture, random_params, tracker
+from helpers import ASTRONAUT, RATE, Scene, centred, place_picture, random_params, tracker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -254,7 +253,7 @@ def test_jitter_and_lag_of_the_shipped_constants(tiny_model) -> None:
 def test_the_shipped_network_on_a_noisy_photo() -> None:
     from synergynet import read_image
 
-    photo = read_image(Path(__file__).parents[1] / "examples" / "astronaut.jpg")[:300, :400]
+    photo = read_image(ASTRONAUT)[:300, :400]
     rng = np.random.default_rng(0)
     analyzer = FaceAnalyzer(mirror=False, threads=1)
     both = [FaceTracker(analyzer, smooth=smooth) for smooth in (False, True)]

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from helpers import REPO
 from training_recipe import write_recipe
 
 pytest.importorskip("torch", reason="training needs torch")
@@ -142,7 +143,7 @@ def test_bad_settings_are_named(recipe: Path, override: str, message: str) -> No
 
 
 def test_shipped_recipes_are_valid() -> None:
-    files = sorted((Path(__file__).parents[1] / "configs").glob("*/*.yaml"))
+    files = sorted((REPO / "configs").glob("*/*.yaml"))
     assert len(files) >= 3
     for file in files:
         assert load_config(file).losses

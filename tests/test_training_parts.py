@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from helpers import REPO
 from training_recipe import write_recipe
 
 pytest.importorskip("torch", reason="training needs torch")
@@ -30,7 +31,7 @@ from synergynet.training.torch.loop import Trainer
 from synergynet.training.torch.network import MovingAverage, train_mode
 from synergynet.training.torch.precision import autocast_network, slow_precision
 
-OFFICIAL = Path(__file__).parents[1] / "configs" / "synergy_net" / "synergynet.yaml"
+OFFICIAL = REPO / "configs" / "synergy_net" / "synergynet.yaml"
 
 
 @pytest.fixture(scope="module")

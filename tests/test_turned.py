@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import run
+from helpers import REPO, run
 
 from synergynet.datasets.profiling import TurnLimits, axis_turn, draw_turn, turn_crop, turn_label
 from synergynet.datasets.readers import crop_list
@@ -22,7 +22,6 @@ from synergynet.regression import load_regressor
 from synergynet.regression.cropping import cut_crops
 from synergynet.regression.loading import DEFAULT_WEIGHTS
 
-REPO = Path(__file__).resolve().parents[1]
 UP, RIGHT = np.array([0.0, 1, 0]), np.array([1.0, 0, 0])
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import Scene, one_error, place_picture, run, tracker
+from helpers import ASTRONAUT, Scene, one_error, place_picture, run, tracker
 from typer.testing import CliRunner
 
 from synergynet.cli import video as cli
@@ -49,7 +49,7 @@ def read_video(path: Path) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def portrait() -> np.ndarray:
     """A public-domain photo with one face: an astronaut's portrait by NASA."""
-    photo = cv2.imread(str(Path(__file__).parents[1] / "examples" / "astronaut.jpg"))
+    photo = cv2.imread(str(ASTRONAUT))
     return photo[:300, :400]
 
 
