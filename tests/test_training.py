@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import helpers
 import numpy as np
 import pytest
 import yaml
@@ -154,10 +155,9 @@ def test_exported_onnx_answers_like_torch(recipe: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="export needs onnxscript")
     run = tmp_path / "run"
     Trainer(load_config(recipe, [f"output={run}", "steps=2"])).run()
-    tiny = str(recipe.parent / "tiny.npz")
-    target = tmp_path / "net.onnx"
-    command = [sys.executable, "-m", "synergynet", "export", str(run / "best.safetensors")]
-    subprocess.run([*command, "-o", str(target), "--face-model", tiny, "--half"], check=True)
+    tiny, target = recipe.parent / "tiny.npz", tmp_path / "net.onnx"
+    command = ("export", run / "best.safetensors", "-o", target, "--face-model", tiny, "--half")
+    assert helpers.run(*command).returncode == 0
 
     from synergynet.regression import load_regressor
 
