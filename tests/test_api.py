@@ -144,6 +144,7 @@ def test_bounded_minimum_meets_the_conditions_of_optimality() -> None:
         assert (slope[x == 0] <= 1e-9).all() and (slope[x == upper] >= -1e-9).all()
 
 
+@pytest.mark.slow
 def test_a_face_is_saved_by_the_ending(tiny_model, photo, tmp_path) -> None:
     trimesh = pytest.importorskip("trimesh", reason="reads the meshes back")
     (face,) = analyzer(tiny_model, SQUARES[0])(photo)

@@ -118,6 +118,7 @@ def test_official_dropout_rates(name: str, none: bool) -> None:
     assert torch.equal(net(images)[0], net(images)[0]) is none
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

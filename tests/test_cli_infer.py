@@ -115,7 +115,7 @@ def test_bad_weights_and_models_are_one_sentence(kit, tmp_path, weights, model, 
 
 def test_good_photos_among_bad_ones_are_done(kit, tmp_path) -> None:
     photos = [kit / name for name in ("text.jpg", "grey.jpg", "empty.jpg")]
-    done = infer(kit, tmp_path / "out", *photos, run=run_process)
+    done = infer(kit, tmp_path / "out", *photos)
     assert done.returncode == 1
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error"] * 3
     assert "2 of 3 photos failed" in done.stderr
@@ -207,6 +207,7 @@ def album(kit, portrait, tmp_path: Path) -> Path:
     return album
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_its_structure_and_can_be_resumed(kit, album, tmp_path) -> None:
     args = [album, "-r", "--draw", "none", "--mesh", "none", "--resume", "--workers", 2]
     done = infer(kit, tmp_path / "out", *args, "--summary", tmp_path / "faces.csv")

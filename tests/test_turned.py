@@ -164,6 +164,7 @@ def test_the_same_for_any_number_of_workers(source: Path, face, tmp_path: Path) 
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.slow
 def test_extra_lists_get_their_share_and_rare_yaws_their_weight(
     source: Path, tmp_path: Path
 ) -> None:
