@@ -53,6 +53,7 @@ def test_official_round_trip_is_byte_identical(net: SynergyNet, tmp_path: Path) 
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([first.name, second.name])
 
 
+@pytest.mark.slow
 def test_official_round_trip_through_the_network(
     net: SynergyNet, face_model: FaceModel, whitening: Whitening, tmp_path: Path
 ) -> None:
@@ -72,6 +73,7 @@ def test_official_round_trip_through_the_network(
     assert second.read_bytes() == first.read_bytes()
 
 
+@pytest.mark.slow
 def test_official_file_is_written_from_a_lean_channels_last_network(
     net: SynergyNet, face_model: FaceModel, whitening: Whitening, tmp_path: Path
 ) -> None:
@@ -135,6 +137,7 @@ def test_code_in_an_official_file_does_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "pwned").exists()
 
 
+@pytest.mark.slow
 def test_wrong_entries_are_listed(net: SynergyNet, tmp_path: Path) -> None:
     state = OrderedDict(nn.DataParallel(net).state_dict())
     del state["module.forwardDirection.conv6.bias"]

@@ -152,6 +152,7 @@ def test_an_architecture_that_does_not_exist_there(ckpt: Path, tmp_path: Path) -
         read_ckpt_weights(other)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.binary(max_size=60), at=st.integers(0, 200), byte=st.integers(0, 255))
 def test_any_bytes_are_read_or_refused(

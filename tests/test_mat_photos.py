@@ -164,6 +164,7 @@ def test_both_byte_orders_and_small_elements(order: str) -> None:
     np.testing.assert_array_equal(found["abc"], values)
 
 
+@pytest.mark.slow
 def test_bombs_are_not_inflated() -> None:
     bomb = zlib.compress(variable("boom", np.zeros((1, 50_000_000), np.int8)), 9)
     small = variable("abc", np.ones((2, 2)))

@@ -111,6 +111,7 @@ def test_pooled_feature_is_taken_before_dropout() -> None:
     assert (feature != 0).any()
 
 
+@pytest.mark.slow
 def test_imagenet_weights_map_strictly(tmp_path: Path) -> None:
     net = EfficientNetLite0()
     published = {
