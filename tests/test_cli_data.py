@@ -78,6 +78,7 @@ def prepared(photos: Path, official: Path, tmp_path_factory: pytest.TempPathFact
     return output
 
 
+@pytest.mark.slow
 def test_list_labels_and_crops_belong_together(prepared: Path, photos: Path, official) -> None:
     names = crop_list.read_list(prepared / "train.list")
     assert names == sorted(names) and len(names) == N
@@ -100,6 +101,7 @@ def test_list_labels_and_crops_belong_together(prepared: Path, photos: Path, off
             assert np.abs(crop[59:61, 59:61].mean((0, 1)) - photo[y, x]).max() < 16
 
 
+@pytest.mark.slow
 def test_pickles_are_plain_and_old_numpy_can_read_them(prepared: Path) -> None:
     for name in ("param_all_norm.pkl", "param_whitening.pkl"):
         data = (prepared / name).read_bytes()
@@ -111,6 +113,7 @@ def test_pickles_are_plain_and_old_numpy_can_read_them(prepared: Path) -> None:
     assert labels.dtype == np.float32 and labels.shape == (N, 62)
 
 
+@pytest.mark.slow
 def test_a_second_run_keeps_what_is_finished(
     prepared: Path, photos: Path, official: Path, tmp_path: Path
 ) -> None:
@@ -206,6 +209,7 @@ def test_wild_numbers_are_bad_files(tmp_path: Path, tiny_model, field: str) -> N
     assert result.count == 1 and "wild.mat" in result.bad[0]
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_sentence(photos: Path, prepared: Path, tmp_path: Path) -> None:
     for arguments, message in (
         ((photos, "--from", "300w-lp", "-o", tmp_path / "a"), "--bfm"),

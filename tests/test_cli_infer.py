@@ -54,6 +54,7 @@ def infer(kit: Path, output: Path, *args: object, run: Callable[..., Done] = run
     return run("infer", *args, "-o", output, *([] if "--weights" in args else model))
 
 
+@pytest.mark.slow
 def test_a_photo_becomes_json_pictures_and_a_mesh(kit, portrait, tmp_path) -> None:
     done = infer(kit, tmp_path / "out", portrait, "--timings", run=run_process)
     assert done.returncode == 0 and done.stderr == ""

@@ -208,6 +208,7 @@ def test_files_without_expected_errors_still_work(tmp_path, tiny_model) -> None:
     assert face["confidence"] is None and face["expected_nme_percent"] is None
 
 
+@pytest.mark.slow
 def test_the_shipped_network_knows_a_face_when_it_sees_one() -> None:
     photo = read_image(ASTRONAUT)
     (face,) = FaceAnalyzer(mirror=False)(photo)

@@ -111,6 +111,7 @@ def test_fine_tuning_starts_from_a_checkpoint(recipe: Path, tmp_path: Path) -> N
         Trainer(other)
 
 
+@pytest.mark.slow
 def test_other_settings_do_not_resume(recipe: Path, tmp_path: Path) -> None:
     Trainer(load_config(recipe, [f"output={tmp_path}", "steps=1"])).run()
     with pytest.raises(SynergyNetError, match="other settings"):

@@ -332,6 +332,7 @@ def test_sources_of_all_kinds(clip, monkeypatch) -> None:
         fake(monkeypatch, FakeCapture([]))
 
 
+@pytest.mark.slow
 def test_a_camera(portrait, tmp_path, monkeypatch) -> None:
     """Its time is the computer's; with a display it is shown until q is pressed."""
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: FakeCapture([portrait] * 9, FPS=30))
