@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
 
 import pytest
+from helpers import ASTRONAUT, REPO
 
-REPO = Path(__file__).resolve().parents[1]
-PHOTO = REPO / "examples" / "astronaut.jpg"
 NOTEBOOK = REPO / "examples" / "tour.ipynb"
 MAX_NOTEBOOK = 300_000  # bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/outputs.md"])
 def test_python_blocks_run_one_after_the_other(page, tmp_path, monkeypatch) -> None:
     for name in ("photo.jpg", "a.jpg", "b.jpg"):
-        shutil.copy(PHOTO, tmp_path / name)
+        shutil.copy(ASTRONAUT, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     text = (REPO / page).read_text(encoding="utf-8")
     blocks = list(re.finditer(r"^```python\n(.*?)^```", text, flags=re.M | re.S))
@@ -42,6 +41,7 @@ def test_links_and_pictures_are_there(page) -> None:
         assert (REPO / "docs" / link).exists(), link
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_its_outputs_are_kept(tmp_path) -> None:
     nbformat = pytest.importorskip("nbformat", reason="reads the notebook")
     nbclient = pytest.importorskip("nbclient", reason="runs the notebook")
@@ -50,7 +50,7 @@ def test_the_notebook_runs_and_its_outputs_are_kept(tmp_path) -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     kept = [[output.output_type for output in _shown(cell)] for cell in notebook.cells]
-    shutil.copy(PHOTO, tmp_path)
+    shutil.copy(ASTRONAUT, tmp_path)
     runner = nbclient.NotebookClient(
         notebook,
         timeout=600,

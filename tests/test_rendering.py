@@ -50,6 +50,7 @@ def test_a_hand_made_triangle_covers_the_pixels_whose_centres_it_holds(backend: 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cull", [False, True])
 def test_numba_and_numpy_draw_the_same_pixels(cull: bool, monkeypatch) -> None:
     pytest.importorskip("numba")
