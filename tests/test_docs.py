@@ -20,7 +20,9 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/outputs.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/python.md", "docs/outputs.md", "docs/confidence.md"]
+)
 def test_python_blocks_run_one_after_the_other(page, tmp_path, monkeypatch) -> None:
     for name in ("photo.jpg", "a.jpg", "b.jpg"):
         shutil.copy(PHOTO, tmp_path / name)
