@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from synergynet.detection import DETECTORS
+from synergynet.nets.backbones import BACKBONES
+from synergynet.outputs.kinds import DRAWINGS, MESHES
+
 REPO = Path(__file__).resolve().parents[1]
 PHOTO = REPO / "examples" / "astronaut.jpg"
 NOTEBOOK = REPO / "examples" / "tour.ipynb"
@@ -69,6 +73,13 @@ def test_the_index_names_every_page() -> None:
     index = (REPO / "docs" / "README.md").read_text("utf-8")
     pages = {path.name for path in (REPO / "docs").glob("*.md")} - {"README.md"}
     assert pages <= set(re.findall(r"\]\(([\w-]+\.md)[)#]", index))
+
+
+def test_the_pages_name_all_that_can_be_chosen() -> None:
+    choices = {"outputs": [*DRAWINGS, *MESHES], "backbones": BACKBONES, "detection": DETECTORS}
+    for page, names in choices.items():
+        text = (REPO / "docs" / f"{page}.md").read_text("utf-8")
+        assert [name for name in names if not re.search(rf"`{name}[` ]", text)] == [], page
 
 
 def test_the_notebook_runs_and_its_outputs_are_kept(tmp_path) -> None:
