@@ -194,10 +194,10 @@ def _neutral(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("generic_neutral_mesh.obj", None, "missing"),
-        ("identity039.obj", None, "missing"),
-        ("jawOpen.obj", None, "missing"),
-        ("vertex_indices.json", None, "missing"),
+        ("generic_neutral_mesh.obj", None, "no such file"),
+        ("identity039.obj", None, "no such file"),
+        ("jawOpen.obj", None, "no such file"),
+        ("vertex_indices.json", None, "no such file"),
         ("vertex_indices.json", "{", "not ICT-FaceKit's list"),
         ("vertex_indices.json", "[]", "not ICT-FaceKit's list"),
         ("vertex_indices.json", "[" * 100_000, "not ICT-FaceKit's list"),
