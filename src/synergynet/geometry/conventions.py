@@ -1,7 +1,8 @@
 """Every quirk of the official code beside its exact alternative, chosen by one value.
 
 ``Conventions.official()`` reproduces the published arithmetic, ``Conventions.exact()``
-is what this package does by default. Nothing else in the package branches on "official".
+is what this package does by default. Code asks for the one field that it applies, each in one
+place; nothing asks whether the whole is "official".
 """
 
 from __future__ import annotations
