@@ -23,7 +23,8 @@ from synergynet.nets.torch.checkpoints import load_checkpoint
 from synergynet.nets.torch.synergynet import SynergyNet
 from synergynet.training.config import load_config
 from synergynet.training.crops import load_training_data
-from synergynet.training.validation import to_input, validation_crops
+from synergynet.training.torch.network import to_input
+from synergynet.training.validation import validation_crops
 
 JITTERS = ((4.0, 0.98, (1.0, -1.0)), (-4.0, 1.02, (-1.0, 1.0)), (0.0, 1.0, (1.5, 1.5)))
 """Degrees, scale and shift of further views."""

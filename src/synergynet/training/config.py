@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -18,7 +18,6 @@ from pydantic import (
     model_validator,
 )
 
-from ..cli.sections import EvalConfig, ExportConfig, InferConfig
 from ..datasets.augmentation import AugmentationConfig
 from ..datasets.readers.crop_list import MAX_DISAGREEMENT_PX
 from ..errors import SynergyNetError
@@ -27,6 +26,8 @@ from ..nets.loss_terms import check_losses
 from ..weights.info import Frame
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class CropSource(BaseModel):
@@ -174,10 +175,10 @@ class TrainConfig(BaseModel):
     save_every: int = Field(250, gt=0)
     log_every: int = Field(20, gt=0)
     tensorboard: bool = Field(False, description="write event files beside log.csv")
-    # No part of what a run is; see sections.py.
-    eval: EvalConfig = Field(EvalConfig(), exclude=True)
-    infer: InferConfig = Field(InferConfig(), exclude=True)
-    export: ExportConfig = Field(ExportConfig(), exclude=True)
+    # No part of what a run is: read and checked by the commands of these names.
+    eval: dict[str, Any] = Field({}, exclude=True)
+    infer: dict[str, Any] = Field({}, exclude=True)
+    export: dict[str, Any] = Field({}, exclude=True)
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
@@ -237,26 +238,31 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
             where[last] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise SynergyNetError(f"override '{item}': the value is not valid YAML") from error
+    return validated(TrainConfig, data, source)
+
+
+def validated(model: type[Settings], data: Any, source: Path) -> Settings:
+    """``data`` of the file ``source`` as settings; raises SynergyNetError as in load_config."""
     try:
-        return TrainConfig.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        said = f"{key}: {first['msg']}" if key else first["msg"]
         if first["type"] == "extra_forbidden":
-            raise SynergyNetError(f"{source}: {_unknown_key(first['loc'])}") from error
-        raise SynergyNetError(f"{source}: {key + ': ' if key else ''}{first['msg']}") from error
+            said = _unknown_key(model, first["loc"])
+        raise SynergyNetError(f"{source}: {said}") from error
 
 
-def _unknown_key(location: Sequence[str | int]) -> str:
-    """What to say of a key at ``location`` of the file that no setting has."""
+def _unknown_key(model: type[BaseModel], location: Sequence[str | int]) -> str:
+    """What to say of a key at ``location`` of the file that no setting of ``model`` has."""
     *parents, key = (part for part in location if isinstance(part, str))
-    model: type[BaseModel] = TrainConfig
     for name in parents:
         model = _model_of(model.model_fields[name].annotation)
     known = list(model.model_fields)
-    nearest = get_close_matches(str(key), known, n=1)
+    nearest = get_close_matches(key, known, n=1)
     hint = f"; did you mean '{nearest[0]}'?" if nearest else f"; there are {', '.join(known)}"
-    return f"unknown key '{'.'.join([*parents, str(key)])}'{hint}"
+    return f"unknown key '{'.'.join([*parents, key])}'{hint}"
 
 
 def _model_of(annotation: Any) -> type[BaseModel]:
