@@ -137,7 +137,7 @@ def test_bad_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }.items():
         with pytest.raises(SynergyNetError, match=words.replace("[", r"\[")):
             translate("infer", REPO / CONFIG, [override], REPO)
-    with pytest.raises(SynergyNetError, match="unknown key 'eval.rot'"):
+    with pytest.raises(SynergyNetError, match=r"unknown key 'eval\.rot'"):
         train(REPO / CONFIG, ["eval.rot=x"])
     with pytest.raises(SynergyNetError, match=r"mindspore needs a \.ckpt"):
         translate("eval", REPO / CONFIG, ["backend=mindspore"], REPO)
@@ -174,7 +174,8 @@ def test_base_install_runs_the_shipped_network(
 
     assert "astronaut_mesh.jpg" in succeed(INFER, clone, env)
     assert (clone / "output/astronaut_face0.obj").is_file()
-    lines = succeed(f"{EVAL} eval.root={small.root}", clone, env).splitlines()
+    measure = f"{EVAL} eval.root={small.root}"
+    lines = succeed(measure, clone, env).splitlines()
     assert lines[0] == "Facial Alignment on AFLW2000-3D(NME):"
     train = f"python -m synergynet train {CONFIG}"
     cure = 'pip install "synergynet[train]"'
@@ -184,7 +185,7 @@ def test_base_install_runs_the_shipped_network(
         train: cure,
         f"{train} --pack-state small.safetensors": cure,
         f"{train} backend=mindspore": "docs/mindspore.md",
-        f"{EVAL} eval.weights=weights/efficientnet_lite0.safetensors": cure,
+        f"{measure} eval.weights=weights/efficientnet_lite0.safetensors": cure,
     }.items():
         done = run(command, clone, env)
         assert done.returncode == 1 and done.stdout == "", done.stderr

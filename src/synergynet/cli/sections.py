@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from ..training.config import TrainConfig, validated
-
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+from ..training.config import Settings, TrainConfig, validated
 
 
-class Section(BaseModel):
+class Section(Settings):
     """Which network a command uses."""
-
-    model_config = _STRICT
 
     weights: Path | None = Field(
         None,
@@ -54,10 +50,8 @@ class ExportConfig(Section):
     options: tuple[str, ...] = Field((), description="further options of the command, as typed")
 
 
-class Sections(BaseModel):
+class Sections(Settings):
     """One for each command beside train."""
-
-    model_config = _STRICT
 
     eval: EvalConfig = EvalConfig()
     infer: InferConfig = InferConfig()

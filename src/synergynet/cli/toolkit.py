@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import SynergyNetError
-from ..training.config import TrainConfig, load_config
+from ..training.config import load_config
 from .main import app, report_error
 from .sections import Section, read_sections
 
@@ -59,9 +59,8 @@ def translate(command: str, file: Path, overrides: list[str], clone: Path) -> li
     config = load_config(file, overrides)
     settings = getattr(read_sections(config, file), command)
     weights, face_model = settings.weights, settings.face_model
-    if weights is None:
-        weights = trained_weights(config)
-        face_model = face_model or (config.target_model if weights else None)
+    if weights is None and config.best_file.is_file():  # of this file's own training
+        weights, face_model = config.best_file, face_model or config.target_model
     options = [] if face_model is None else ["--face-model", face_model]
     if command == "export":
         settings.output.parent.mkdir(parents=True, exist_ok=True)
@@ -79,13 +78,6 @@ def translate(command: str, file: Path, overrides: list[str], clone: Path) -> li
             raise SynergyNetError(f"{file}: infer.photos is empty; say infer.photos=[photo.jpg]")
         options += ["--", *settings.photos]
     return [command, *_options(settings), *options]
-
-
-def trained_weights(config: TrainConfig) -> Path | None:
-    """The best network of this file's own training, if it has been run."""
-    name = "best.ckpt" if config.backend == "mindspore" else "best.safetensors"
-    path = config.output / name
-    return path if path.is_file() else None
 
 
 _NO_OPTION = {"weights", "face_model", "photos", "options"}

@@ -78,13 +78,11 @@ class Backend(ABC):
     then it is built, resumed where there is a state, and started.
 
     Attributes:
-        ending: of the files that it writes.
         world: the processes that train together.
         advice: one sentence on settings that are slow here, or None.
         net: the network, once it is built.
     """
 
-    ending: str
     world = World()
     advice: str | None = None
     net: Any

@@ -25,15 +25,18 @@ from ..nets.backbones import check_backbone
 from ..nets.loss_terms import check_losses
 from ..weights.info import Frame
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
 
-Settings = TypeVar("Settings", bound=BaseModel)
+class Settings(BaseModel):
+    """A group of settings: fixed once read, and without a key that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class CropSource(BaseModel):
+S = TypeVar("S", bound=Settings)
+
+
+class CropSource(Settings):
     """Labelled crops: a list in the official format, or shards of `synergynet data pack`."""
-
-    model_config = _STRICT
 
     crops: Path | None = Field(None, description="folder of 120x120 crops")
     list: Path | None = Field(None, description="file names, one a line")
@@ -101,9 +104,7 @@ class DataConfig(CropSource):
     )
 
 
-class OptimizerConfig(BaseModel):
-    model_config = _STRICT
-
+class OptimizerConfig(Settings):
     name: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
@@ -111,9 +112,7 @@ class OptimizerConfig(BaseModel):
     clip_norm: float | None = Field(5.0, gt=0, description="largest norm of all gradients")
 
 
-class ScheduleConfig(BaseModel):
-    model_config = _STRICT
-
+class ScheduleConfig(Settings):
     name: Literal["cosine", "steps"] = "cosine"
     warmup: Literal["linear", "constant"] = Field(
         "linear", description="from 0, or all of it at factor x learning_rate (official)"
@@ -124,10 +123,8 @@ class ScheduleConfig(BaseModel):
     factor: float = Field(0.2, gt=0, le=1, description="of the learning rate at each milestone")
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(Settings):
     """A whole run."""
-
-    model_config = _STRICT
 
     data: DataConfig
     output: Path = Path("runs/synergynet")
@@ -180,26 +177,32 @@ class TrainConfig(BaseModel):
     infer: dict[str, Any] = Field({}, exclude=True)
     export: dict[str, Any] = Field({}, exclude=True)
 
+    @property
+    def state_file(self) -> Path:
+        """What the run goes on from."""
+        return self.output / f"last{self._ending}"
+
+    @property
+    def best_file(self) -> Path:
+        """Averaged weights with the best validation: the checkpoint to use."""
+        return self.output / f"best{self._ending}"
+
+    @property
+    def _ending(self) -> str:
+        return ".ckpt" if self.backend == "mindspore" else ".safetensors"
+
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs (and null for the other)")
         return self
 
-    @field_validator("losses")
-    @classmethod
-    def _known_losses(cls, weights: dict[str, float]) -> dict[str, float]:
-        if not any(weights.values()):
+    @model_validator(mode="after")
+    def _known_names(self) -> TrainConfig:
+        if not any(self.losses.values()):
             raise ValueError("give at least one loss a weight other than 0")
         try:
-            check_losses(weights)
-        except SynergyNetError as error:
-            raise ValueError(str(error)) from error
-        return weights
-
-    @model_validator(mode="after")
-    def _known_backbone(self) -> TrainConfig:
-        try:
+            check_losses(self.losses)
             check_backbone(self.backbone, self.backend)
         except SynergyNetError as error:
             raise ValueError(str(error)) from error
@@ -241,7 +244,7 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
     return validated(TrainConfig, data, source)
 
 
-def validated(model: type[Settings], data: Any, source: Path) -> Settings:
+def validated(model: type[S], data: Any, source: Path) -> S:
     """``data`` of the file ``source`` as settings; raises SynergyNetError as in load_config."""
     try:
         return model.model_validate(data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -56,6 +55,7 @@ class Trainer:
         crops: tuple[LabelledCrops, LabelledCrops] | None = None,
     ) -> None:
         self.config, self.output, self.progress = config, config.output, progress
+        self.state_file, self.best_file = config.state_file, config.best_file
         self.backend = backend = _backend(config)
         if config.tensorboard:
             check_tensorboard()
@@ -81,16 +81,6 @@ class Trainer:
         self._log = None
         if backend.world.main:
             self._log = RunLog(self.output, self.step, tensorboard=config.tensorboard)
-
-    @property
-    def state_file(self) -> Path:
-        """What the run goes on from."""
-        return self.output / f"last{self.backend.ending}"
-
-    @property
-    def best_file(self) -> Path:
-        """The checkpoint to use."""
-        return self.output / f"best{self.backend.ending}"
 
     @property
     def fingerprint(self) -> str:

@@ -41,7 +41,7 @@ from ..backend import (
 from ..config import TrainConfig
 from ..feed import Batch
 from ..logs import PhaseClock
-from .optimizers import Optimizer, TrainStep, trained_parameters
+from .optimizers import Gradients, Optimizer, trained_parameters
 
 _STATE = "synergynet.training"
 _VALIDATION_BATCH = 64
@@ -50,7 +50,6 @@ _VALIDATION_BATCH = 64
 class MindSporeBackend(Backend):
     """One process on the CPU; ``config.graph`` chooses Graph mode instead of PyNative."""
 
-    ending = ".ckpt"
     net: SynergyNet
     average: dict[str, np.ndarray]
 
@@ -76,7 +75,7 @@ class MindSporeBackend(Backend):
         )
         self._names = objective.names
         self._optimizer = Optimizer(trained, config.optimizer)
-        self._train_step = TrainStep(objective, self._optimizer)
+        self._gradients = Gradients(objective, trained)
 
     def _live(self) -> dict[str, np.ndarray]:
         """The tensors as they are, under PyTorch's names."""
@@ -94,8 +93,8 @@ class MindSporeBackend(Backend):
         standing.check(path, fingerprint)
         load_tensors(self.net, {name: entries[f"model.{name}"] for name in self._shapes})
         self.average = {name: entries[f"ema.{name}"] for name in self._shapes}
-        for parameter, value in zip(self._optimizer.slots, slots, strict=True):
-            parameter.set_data(Tensor(value))
+        for slot, value in zip(self._optimizer.slots, slots, strict=True):
+            slot[...] = value
         # A run that began from another checkpoint goes on in that one's units.
         self.net.set_whitening(whitening)
         return standing
@@ -109,12 +108,12 @@ class MindSporeBackend(Backend):
         }
         entries = {f"model.{k}": v for k, v in self._live().items()}
         entries |= {f"ema.{k}": v for k, v in self.average.items()}
-        entries |= {f"slot.{i}": p.asnumpy() for i, p in enumerate(self._optimizer.slots)}
+        entries |= {f"slot.{i}": v for i, v in enumerate(self._optimizer.slots)}
         text = json.dumps(state).encode()
         write_ckpt(path, entries | {_STATE: np.frombuffer(text, np.uint8)})
 
     def start(self) -> None:
-        self._train_step.set_train(True)
+        self._gradients.set_train(True)
         if self._config.freeze_batch_norm:
             for _, cell in self.net.cells_and_names():
                 if isinstance(cell, nn.BatchNorm2d):
@@ -124,13 +123,13 @@ class MindSporeBackend(Backend):
         config = self._config
         inputs = [Tensor(a) for a in (normalise(batch.images), batch.params, batch.landmarks)]
         clock.lap("input")
-        coefficients = self._optimizer.coefficients(rate, step)
         dropout = Tensor(dropout_factors(config.batch_size, config.seed, step))
-        total, losses = self._train_step(*inputs, coefficients, dropout)
+        total, losses, gradients = self._gradients(*inputs, dropout)
         numbers = {name: float(loss) for name, loss in zip(self._names, losses, strict=True)}
         numbers["loss_total"] = float(total)
         check_finite(numbers["loss_total"], step)
         clock.lap("backward")
+        self._optimizer.step(gradients, rate, step)
         share = np.float32(1 - average_decay(config.ema_decay, step))
         for name, live in self._live().items():
             if live.ndim:

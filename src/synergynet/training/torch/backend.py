@@ -21,7 +21,7 @@ from ..backend import Backend, Standing, check_finite
 from ..config import TrainConfig
 from ..feed import Batch
 from ..logs import PhaseClock
-from .distributed import join_world
+from .distributed import TorchWorld, join_world
 from .memory import keep_freed_memory
 from .network import (
     MovingAverage,
@@ -41,7 +41,7 @@ from .state import load_state, save_state
 class TorchBackend(Backend):
     """On the CPU or a GPU, in each of the processes that ``torchrun`` starts."""
 
-    ending = ".safetensors"
+    world: TorchWorld
     net: SynergyNet
     average: MovingAverage
     optimizer: torch.optim.Optimizer
