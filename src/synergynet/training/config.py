@@ -160,7 +160,7 @@ class TrainConfig(Settings):
     freeze: int = Field(
         0, ge=0, description="first parts of the backbone's features that stay as they are"
     )
-    losses: dict[str, FiniteFloat] = Field(description="loss name -> weight; see nets/losses.py")
+    losses: dict[str, FiniteFloat] = Field(description="name of nets/loss_terms.py -> weight")
     z_weight: float = Field(0.5, ge=0)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()

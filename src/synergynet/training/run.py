@@ -16,7 +16,7 @@ from .backend import Backend, Standing
 from .config import TrainConfig
 from .crops import load_training_data
 from .feed import BatchMaker
-from .logs import PhaseClock, RunLog, check_tensorboard
+from .logs import PhaseClock, RunLog, summary_writer
 from .schedule import Schedule
 from .validation import Validation, measure, validation_crops
 
@@ -58,7 +58,7 @@ class Trainer:
         self.state_file, self.best_file = config.state_file, config.best_file
         self.backend = backend = _backend(config)
         if config.tensorboard:
-            check_tensorboard()
+            summary_writer()
         try:
             self.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
