@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from base_install import EXTRAS, base_environment
-from conftest import REPO, FakeRegressor, SmallBenchmark
+from helpers import REPO, FakeRegressor, SmallBenchmark
 
 from synergynet.cli.sections import read_sections
 from synergynet.cli.toolkit import run_aflw2000, translate

@@ -14,8 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_cli_infer import one_error, run
-from test_tracking import Scene, place_picture, tracker
+from helpers import Scene, one_error, place_picture, run, tracker
 from typer.testing import CliRunner
 
 from synergynet.cli import video as cli

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from ..outputs.kinds import DEFAULT_DRAWINGS
 from ..training.config import Settings, TrainConfig, validated
 
 
@@ -37,7 +38,7 @@ class InferConfig(Section):
 
     photos: tuple[str, ...] = Field((), description="photos, folders or patterns")
     output: Path = Field(Path("output"), description="folder for the results")
-    draw: tuple[str, ...] = Field(("landmarks", "pose", "mesh"), description="pictures")
+    draw: tuple[str, ...] = Field(DEFAULT_DRAWINGS, description="pictures")
     mirror: bool = Field(True, description="average with the answer for the mirrored crop")
     mesh: tuple[str, ...] = Field((), description="mesh files; empty: a plain .obj")
 

@@ -33,15 +33,9 @@ def train(
 ) -> None:
     """Train a network; run the same command again to go on where it stopped."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
     from ..training.config import load_config
+    from .progress import progress_bar
     from .sections import read_sections
 
     settings = load_config(config, overrides)
@@ -64,14 +58,7 @@ def train(
     console.print(
         f"{len(trainer.train_crops)} crops to train on, {len(trainer.valid_crops)} held back"
     )
-    with Progress(
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-    ) as bar:
+    with progress_bar("training", console) as bar:
         task = bar.add_task("train", total=trainer.steps, completed=trainer.step, note="")
 
         def show(step: int, _total: int, numbers: dict[str, float]) -> None:

@@ -1,19 +1,17 @@
-"""Pictures of faces as arrays: the public door on :class:`~.writers.Pictures`."""
+"""Pictures of faces as arrays: the public door on :class:`~.pictures.Pictures`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from ..pipeline.analyzer import ChannelOrder, as_bgr
+from ..files.pixels import ChannelOrder, as_bgr
 from ..pipeline.face import Face
-from .pictures import ALL_DRAWINGS, Pictures
-
-Picture: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+from .kinds import DRAWINGS, resolve
+from .pictures import Picture, Pictures, unknown_drawing
 
 
 def draw(
@@ -70,14 +68,14 @@ def draw(
         focal=focal,
         texture_size=texture_size,
     )
-    if kind not in ALL_DRAWINGS:
-        raise SynergyNetError(f"unknown drawing '{kind}'; choose from {', '.join(ALL_DRAWINGS)}")
-    if kind == "uv":
-        if len(found) != 1:
-            raise SynergyNetError(f"uv is the texture of one face, but {len(found)} were given")
-        picture: Picture = pictures.texture(0).image
-    else:
+    if kind not in DRAWINGS:
+        raise unknown_drawing(kind)
+    if not DRAWINGS[kind].per_face:
         picture = pictures.draw(kind)
+    elif len(found) == 1:
+        picture = resolve(DRAWINGS[kind].home)(pictures, 0)
+    else:
+        raise SynergyNetError(f"{kind} is of one face, but {len(found)} were given")
     if channel_order == "RGB" and picture.ndim == 3:
         return np.ascontiguousarray(picture[..., ::-1], dtype=np.uint8)
     return picture
