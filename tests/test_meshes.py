@@ -6,12 +6,11 @@ import io
 import json
 import struct
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from helpers import SIZE, analyzer
+from helpers import ASTRONAUT, SIZE, analyzer
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError
@@ -20,7 +19,7 @@ from synergynet.outputs import formats
 from synergynet.outputs.kinds import DRAWINGS
 from synergynet.outputs.maps import depth_code
 from synergynet.outputs.meshes import glb, obj, place, place_in_camera, ply
-from synergynet.outputs.pictures import Pictures
+from synergynet.outputs.pictures import Pictures, Style
 from synergynet.outputs.surfaces import turned
 
 trimesh = pytest.importorskip("trimesh", reason="reads the meshes back")
@@ -29,14 +28,14 @@ trimesh = pytest.importorskip("trimesh", reason="reads the meshes back")
 @pytest.fixture(scope="module")
 def pictures() -> Pictures:
     """The example photo as the shipped network sees it."""
-    photo = read_image(Path(__file__).parents[1] / "examples" / "astronaut.jpg")
-    return Pictures(photo, FaceAnalyzer(threads=1)(photo), texture_size=512)
+    photo = read_image(ASTRONAUT)
+    return Pictures(photo, FaceAnalyzer(threads=1)(photo), Style(texture_size=512))
 
 
 @pytest.fixture
 def tiny(tiny_model) -> Pictures:
     photo = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    return Pictures(photo, analyzer(tiny_model, (200, 150, 100))(photo), texture_size=64)
+    return Pictures(photo, analyzer(tiny_model, (200, 150, 100))(photo), Style(texture_size=64))
 
 
 def parts(data: bytes) -> tuple[dict, bytes]:
@@ -76,6 +75,7 @@ def accessor(document: dict, binary: bytes, number: int) -> np.ndarray:
     return values
 
 
+@pytest.mark.slow
 def test_obj_and_ply_are_read_by_another_library(pictures, tmp_path) -> None:
     mesh = pictures.mesh(0)
     face = pictures.faces[0]
@@ -223,7 +223,7 @@ def test_every_picture_of_two_faces_is_drawn(tiny_model, tmp_path) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     faces = analyzer(tiny_model, (150, 150, 120), (260, 150, 60))(photo)
     assert len(faces) == 2
-    pictures = Pictures(photo, faces, texture_size=32, view=(30.0, -10.0))
+    pictures = Pictures(photo, faces, Style(texture_size=32, view=(30.0, -10.0)))
     for kind in DRAWINGS:
         picture = pictures.texture(1).image if kind == "uv" else pictures.draw(kind)
         assert picture.dtype == (np.uint16 if kind == "depth" else np.uint8)
@@ -236,7 +236,7 @@ def test_every_picture_of_two_faces_is_drawn(tiny_model, tmp_path) -> None:
     assert np.abs(depth[seen] - pictures.depth[seen]).max() < 0.501 * code["millimetres_per_step"]
     assert code["focal"] == 400
     # Opacity lays the maps over the photo; 0 leaves nothing of them.
-    clear = Pictures(photo, faces, opacity=0.0)
+    clear = Pictures(photo, faces, Style(opacity=0.0))
     for kind in ("landmarks", "pose", "box", "mesh", "solid", "pncc", "normals"):
         np.testing.assert_array_equal(clear.draw(kind), photo)
     with pytest.raises(SynergyNetError, match="unknown drawing"):

@@ -150,6 +150,7 @@ def test_sections_do_not_change_what_a_run_is() -> None:
     assert read_sections(b, CONFIG).eval.root == Path("elsewhere")
 
 
+@pytest.mark.slow
 def test_commands_without_data(clone: Path) -> None:
     assert "astronaut_mesh.jpg" in succeed(INFER, clone)
     picture = cv2.imread(str(clone / "output/astronaut_landmarks.jpg"))
@@ -163,6 +164,7 @@ def test_commands_without_data(clone: Path) -> None:
     assert done.returncode == 1 and "other.yaml: cannot be read" in done.stderr
 
 
+@pytest.mark.slow
 def test_base_install_runs_the_shipped_network(
     clone: Path, small: SmallBenchmark, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -193,12 +195,14 @@ def test_base_install_runs_the_shipped_network(
         assert words in done.stderr
 
 
+@pytest.mark.slow
 def test_export_as_written(clone: Path) -> None:
     pytest.importorskip("onnxscript")
     succeed(EXPORT, clone)
     assert (clone / "output/synergynet.onnx").stat().st_size > 10e6
 
 
+@pytest.mark.slow
 def test_every_command_as_written_on_real_data(clone: Path, shared_data: Path) -> None:
     """One epoch over a slice, then the trained network measured, used and exported."""
     pytest.importorskip("onnxscript")

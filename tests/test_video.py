@@ -14,10 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import Scene, one_error, place_picture, run, tracker
+from helpers import ASTRONAUT, Scene, one_error, place_picture, run, tracker
 from typer.testing import CliRunner
 
-from synergynet.cli import video as cli
 from synergynet.cli.main import app
 from synergynet.errors import SynergyNetError
 from synergynet.files import video as video_files
@@ -49,7 +48,7 @@ def read_video(path: Path) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def portrait() -> np.ndarray:
     """A public-domain photo with one face: an astronaut's portrait by NASA."""
-    photo = cv2.imread(str(Path(__file__).parents[1] / "examples" / "astronaut.jpg"))
+    photo = cv2.imread(str(ASTRONAUT))
     return photo[:300, :400]
 
 
@@ -86,6 +85,7 @@ def test_a_video_becomes_a_drawn_video_and_json_lines(clip, tmp_path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"new", "frames.jsonl"}
 
 
+@pytest.mark.slow
 def test_json_alone_and_without_smoothing(clip, tmp_path) -> None:
     for name, options in (("a", []), ("b", ["--no-smooth"])):
         done = run("video", clip, "--json", tmp_path / name, "--draw", "none", *options)
@@ -141,7 +141,6 @@ def test_an_mp4_knows_its_length(clip, tmp_path) -> None:
 
 
 def test_wrong_usage(clip, tmp_path) -> None:
-    assert (cli._SURFACES, cli._LINES) == (video.SURFACES, video.LINES)
     out = tmp_path / "o.mp4"
     for args in (
         [], [clip], [clip, "--camera", 0, "-o", out], [clip, "-o", out, "--draw", "hat"],
@@ -175,6 +174,7 @@ def test_no_window_names_the_cure(clip, monkeypatch) -> None:
         one_error(run("video", clip, "--window"), "opencv-python")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_work_is_kept(portrait, tmp_path, number) -> None:
@@ -210,6 +210,7 @@ class Frames:
             yield VideoFrame(k, k / 25, place_picture())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(tiny_model, tmp_path) -> None:
     scene = Scene(tiny_model, (100, 120, 80))
     held = {}
@@ -331,6 +332,7 @@ def test_sources_of_all_kinds(clip, monkeypatch) -> None:
         fake(monkeypatch, FakeCapture([]))
 
 
+@pytest.mark.slow
 def test_a_camera(portrait, tmp_path, monkeypatch) -> None:
     """Its time is the computer's; with a display it is shown until q is pressed."""
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: FakeCapture([portrait] * 9, FPS=30))
@@ -415,6 +417,7 @@ def test_sound_is_added_by_ffmpeg(clip, tmp_path, monkeypatch) -> None:
     assert "not installed" in str(video_files.keep_sound(target, clip, 1.5))
 
 
+@pytest.mark.slow
 def test_a_real_video(shared_data) -> None:
     from synergynet import FaceAnalyzer
     from synergynet.pipeline.tracking import FaceTracker

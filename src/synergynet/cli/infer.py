@@ -170,6 +170,7 @@ def infer(
     from ..jobs.folders import find_photos, place_results, read_list
     from ..jobs.results import Wanted, settings_of
     from ..jobs.summary import check_summary, write_summary
+    from ..outputs.pictures import Style
     from .infer_report import Report
 
     if not photos and list_file is None:
@@ -192,10 +193,7 @@ def infer(
         meshes=() if formats == ["none"] else tuple(formats),
         plain=not formats,
         space=cast("Space", space),
-        focal=focal,
-        opacity=opacity,
-        view=None if view is None else _angles(view),
-        texture_size=texture_size,
+        style=Style(opacity, None if view is None else _angles(view), focal, texture_size),
     )
     workers = batch.choose_workers(len(found), device) if workers is None else workers
     models = batch.Models(

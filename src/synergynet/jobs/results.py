@@ -24,7 +24,7 @@ from ..outputs.formats import (
 )
 from ..outputs.kinds import DEFAULT_DRAWINGS, DRAWINGS, Space, resolve
 from ..outputs.meshes import plain_mesh
-from ..outputs.pictures import Pictures, check_texture, check_triangles
+from ..outputs.pictures import DEFAULT_STYLE, Pictures, Style, check_texture, check_triangles
 from ..pipeline.analyzer import FaceAnalyzer
 from ..pipeline.face import Face
 from ..regression.loading import DEFAULT_WEIGHTS
@@ -49,10 +49,7 @@ class Wanted:
     meshes: tuple[str, ...] = ()
     plain: bool = True
     space: Space = "image"
-    focal: float | None = None
-    opacity: float | None = None
-    view: tuple[float, float] | None = None
-    texture_size: int = 1024
+    style: Style = DEFAULT_STYLE
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ def settings_of(
     from importlib.metadata import version
 
     weights_file = DEFAULT_WEIGHTS if weights is None else Path(weights)
-    model = analyzer.face_model
+    model, style = analyzer.face_model, wanted.style
     meshes = ["plain obj"] if wanted.plain else sorted(wanted.meshes)
     return {
         "synergynet": version("synergynet"),
@@ -99,10 +96,10 @@ def settings_of(
         "draw": ",".join(sorted(wanted.kinds)) or "none",
         "mesh": ",".join(meshes) or "none",
         "space": wanted.space,
-        "focal": wanted.focal,
-        "opacity": wanted.opacity,
-        "view": None if wanted.view is None else "{:g},{:g}".format(*wanted.view),
-        "texture_size": wanted.texture_size,
+        "focal": style.focal,
+        "opacity": style.opacity,
+        "view": None if style.view is None else "{:g},{:g}".format(*style.view),
+        "texture_size": style.texture_size,
     }
 
 
@@ -133,14 +130,7 @@ def write_results(
     per_face = [kind for kind in wanted.kinds if DRAWINGS[kind].per_face]
     if per_face:
         check_texture(faces)
-    pictures = Pictures(
-        image,
-        faces,
-        opacity=wanted.opacity,
-        view=wanted.view,
-        focal=wanted.focal,
-        texture_size=wanted.texture_size,
-    )
+    pictures = Pictures(image, faces, wanted.style)
     drawn = {kind: pictures.draw(kind) for kind in wanted.kinds if faces and kind not in per_face}
     marks.append(time.perf_counter())
     remove_results(base)
@@ -217,10 +207,9 @@ def _write_face(
 ) -> list[str]:
     """Write one face's files, ``base`` being their folder and stem; returns their names."""
     paths = []
-    for kind in wanted.kinds:
-        if DRAWINGS[kind].per_face:
-            picture = resolve(DRAWINGS[kind].home)(pictures, number)
-            paths.append(write_picture(_append(base, f"_{kind}.png"), picture))
+    for kind in (kind for kind in wanted.kinds if DRAWINGS[kind].per_face):
+        picture = pictures.draw(kind, number)
+        paths.append(write_picture(_append(base, f"_{kind}.png"), picture))
     if wanted.plain:
         paths += write_mesh(_append(base, ".obj"), plain_mesh(face))
     if wanted.meshes:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ..errors import SynergyNetError
 from ..files.pixels import ChannelOrder, as_bgr
 from ..pipeline.face import Face
-from .kinds import DRAWINGS, resolve
-from .pictures import Picture, Pictures, unknown_drawing
+from .kinds import DRAWINGS
+from .pictures import Picture, Pictures, Style
 
 
 def draw(
@@ -60,22 +60,12 @@ def draw(
             triangles, or ``uv`` of several faces.
     """
     found = [faces] if isinstance(faces, Face) else list(faces)
-    pictures = Pictures(
-        as_bgr(image, channel_order),
-        found,
-        opacity=opacity,
-        view=view,
-        focal=focal,
-        texture_size=texture_size,
-    )
-    if kind not in DRAWINGS:
-        raise unknown_drawing(kind)
-    if not DRAWINGS[kind].per_face:
-        picture = pictures.draw(kind)
-    elif len(found) == 1:
-        picture = resolve(DRAWINGS[kind].home)(pictures, 0)
-    else:
+    per_face = kind in DRAWINGS and DRAWINGS[kind].per_face
+    if per_face and len(found) != 1:
         raise SynergyNetError(f"{kind} is of one face, but {len(found)} were given")
+    style = Style(opacity, view, focal, texture_size)
+    pictures = Pictures(as_bgr(image, channel_order), found, style)
+    picture = pictures.draw(kind, 0 if per_face else None)
     if channel_order == "RGB" and picture.ndim == 3:
         return np.ascontiguousarray(picture[..., ::-1], dtype=np.uint8)
     return picture

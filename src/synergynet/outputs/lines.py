@@ -40,7 +40,7 @@ def _posed(pictures: Pictures, stroke: Callable[..., Bgr]) -> Bgr:
 
 def _each(pictures: Pictures, stroke: Callable[[Bgr, Face, float], Bgr]) -> Bgr:
     out = pictures.image.copy()
-    opacity = pictures.opacity_or(1.0)
+    opacity = pictures.style.opacity_or(1.0)
     # From far to near: a face's lines end where a nearer face begins.
     for number in reversed(np.argsort(pictures.scales, kind="stable")[::-1].tolist()):
         drawn = stroke(out, pictures.faces[number], opacity)

@@ -27,7 +27,7 @@ def depth_code(pictures: Pictures) -> dict[str, float]:
     return {
         "zero_at": DEPTH_MIDDLE,
         "millimetres_per_step": encode_depth(pictures.depth)[1],
-        "focal": float(pictures.focal or max(pictures.size)),
+        "focal": float(pictures.style.focal or max(pictures.size)),
     }
 
 
@@ -65,5 +65,5 @@ def uv(pictures: Pictures, number: int) -> NDArray[np.uint8]:
 
 def _over(pictures: Pictures, colors: FloatArray) -> NDArray[np.uint8]:
     seen = np.isfinite(pictures.depth)
-    below = np.zeros_like(pictures.image) if pictures.opacity is None else pictures.image
-    return lay_over(below, as_colors(colors), seen, pictures.opacity_or(1.0))
+    below = np.zeros_like(pictures.image) if pictures.style.opacity is None else pictures.image
+    return lay_over(below, as_colors(colors), seen, pictures.style.opacity_or(1.0))

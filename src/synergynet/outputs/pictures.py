@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -21,15 +22,11 @@ from .meshes import MeshData, build_mesh, place, uv_layout
 Picture: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 
-class Pictures:
-    """Pictures of the faces of one photo; what they share is computed once.
+@dataclass(frozen=True)
+class Style:
+    """How pictures are drawn and textures sampled.
 
-    Nearer faces hide farther ones in all of them: the face drawn larger is nearer (see
-    ``synergynet.rendering.scene``).
-
-    Args:
-        image: (H, W, 3) uint8 BGR; not changed.
-        faces: of the photo.
+    Attributes:
         opacity: of drawings over the photo, 0 to 1; by default 0.72 for ``mesh`` and 1 for
             the others. ``solid``, ``pncc`` and ``normals`` lie on nothing unless it is given.
         view: yaw and pitch in degrees from which ``solid`` shows every head; by default as
@@ -39,19 +36,35 @@ class Pictures:
         texture_size: side of the textures in texels.
     """
 
+    opacity: float | None = None
+    view: tuple[float, float] | None = None
+    focal: float | None = None
+    texture_size: int = DEFAULT_SIZE
+
+    def opacity_or(self, default: float) -> float:
+        """The opacity asked for, or a drawing's own."""
+        return default if self.opacity is None else self.opacity
+
+
+DEFAULT_STYLE = Style()
+
+
+class Pictures:
+    """Pictures of the faces of one photo; what they share is computed once.
+
+    Nearer faces hide farther ones in all of them: the face drawn larger is nearer (see
+    ``synergynet.rendering.scene``).
+
+    Args:
+        image: (H, W, 3) uint8 BGR; not changed.
+        faces: of the photo.
+        style: how to draw.
+    """
+
     def __init__(
-        self,
-        image: NDArray[np.uint8],
-        faces: Sequence[Face],
-        *,
-        opacity: float | None = None,
-        view: tuple[float, float] | None = None,
-        focal: float | None = None,
-        texture_size: int = DEFAULT_SIZE,
+        self, image: NDArray[np.uint8], faces: Sequence[Face], style: Style = DEFAULT_STYLE
     ) -> None:
-        self.image, self.faces = image, list(faces)
-        self.opacity, self.view, self.focal = opacity, view, focal
-        self.texture_size = texture_size
+        self.image, self.faces, self.style = image, list(faces), style
         self._textures: dict[int, Texture] = {}
 
     @property
@@ -72,7 +85,7 @@ class Pictures:
             return []
         meshes = [face.vertices for face in self.faces]
         return view_meshes(
-            meshes, self.faces[0].triangles, *self.size, scales=self.scales, focal=self.focal
+            meshes, self.faces[0].triangles, *self.size, scales=self.scales, focal=self.style.focal
         )
 
     @cached_property
@@ -81,26 +94,25 @@ class Pictures:
         -inf where there is none."""
         return depth_map(self.views, *self.size)
 
-    def draw(self, kind: str, *, video: bool = False) -> Picture:
+    def draw(self, kind: str, number: int | None = None, *, video: bool = False) -> Picture:
         """One picture, (H, W, 3) uint8 BGR, or for ``depth`` (H, W) uint16 (``encode_depth``).
 
         Args:
-            kind: of ``DRAWINGS``, but none that is per face (see :meth:`texture`).
+            kind: a key of ``DRAWINGS``.
+            number: of the face, for kinds that are per face.
             video: as frames show it: ``depth`` is grey, (H, W, 3) uint8.
 
         Raises:
-            SynergyNetError: an unknown kind, or a surface of a face model without triangles.
+            SynergyNetError: an unknown kind, ``number`` missing, or a surface of a face model
+                without triangles.
         """
         known = DRAWINGS.get(kind)
-        if known is None or known.per_face:
-            raise unknown_drawing(kind)
+        if known is None or (known.per_face and number is None):
+            raise SynergyNetError(f"unknown drawing '{kind}'; choose from {', '.join(DRAWINGS)}")
         home = known.in_video if video and known.in_video else known.home
-        picture: Picture = resolve(home)(self)
+        which = (number,) if known.per_face else ()
+        picture: Picture = resolve(home)(self, *which)
         return picture
-
-    def opacity_or(self, default: float) -> float:
-        """The opacity asked for, or a drawing's own."""
-        return default if self.opacity is None else self.opacity
 
     def texture(self, number: int) -> Texture:
         """The texture of one face, sampled from the photo.
@@ -117,7 +129,7 @@ class Pictures:
                 face.triangles,
                 uv_layout(face.face_model),
                 face.face_model.mean,
-                size=self.texture_size,
+                size=self.style.texture_size,
                 hidden=self.hidden(number),
             )
         return self._textures[number]
@@ -126,7 +138,7 @@ class Pictures:
         """One face's mesh with colours and units, for a file."""
         face = self.faces[number]
         check_triangles([face])
-        placement = place(face, space, self.size, self.focal)
+        placement = place(face, space, self.size, self.style.focal)
         texture = None if face.face_model.uv is None else self.texture(number).image
         return build_mesh(face, self.image, placement, texture, hidden=self.hidden(number))
 
@@ -146,11 +158,6 @@ class Pictures:
         low, high = np.array([_reach(face) for face in self.faces]).transpose(1, 0, 2)
         touching = ((low <= high[number]) & (low[number] <= high)).all(axis=1)
         return bool((touching & (np.array(self.scales) > self.scales[number])).any())
-
-
-def unknown_drawing(kind: str) -> SynergyNetError:
-    """The error that names the drawings that there are."""
-    return SynergyNetError(f"unknown drawing '{kind}'; choose from {', '.join(DRAWINGS)}")
 
 
 def check_texture(faces: Iterable[Face]) -> None:

@@ -15,7 +15,7 @@ from ..pipeline.face import Face
 from .formats import mesh_suffixes, write_mesh
 from .kinds import MESHES, Space
 from .meshes import build_mesh, place
-from .pictures import Pictures, check_triangles
+from .pictures import Pictures, Style, check_triangles
 
 _GREY = 200  # of a mesh without a photo
 
@@ -77,5 +77,5 @@ def save(
             f"the image is {photo.shape[1]} x {photo.shape[0]}, but the face was found in "
             f"{face.image_size[1]} x {face.image_size[0]} pixels; give that image"
         )
-    pictures = Pictures(photo, [face], focal=focal, texture_size=texture_size)
+    pictures = Pictures(photo, [face], Style(focal=focal, texture_size=texture_size))
     return write_mesh(target, pictures.mesh(0, space))

@@ -20,22 +20,22 @@ def mesh(pictures: Pictures) -> NDArray[np.uint8]:
     if not pictures.faces:
         return pictures.image.copy()
     meshes = [face.vertices for face in pictures.faces]
-    return _draw(pictures, pictures.image, meshes, pictures.opacity_or(_MESH_OPACITY))
+    return _draw(pictures, pictures.image, meshes, pictures.style.opacity_or(_MESH_OPACITY))
 
 
 def solid(pictures: Pictures) -> NDArray[np.uint8]:
     """The heads alone, seen as the photo does or from ``pictures.view``."""
     ground = pictures.image
-    if pictures.opacity is None:
+    if pictures.style.opacity is None:
         ground = np.full_like(pictures.image, _GROUND)
     if not pictures.faces:
         return ground.copy()
     meshes = [face.vertices for face in pictures.faces]
-    if pictures.view is not None:
-        yaw, pitch = pictures.view
+    if pictures.style.view is not None:
+        yaw, pitch = pictures.style.view
         aim = rotation_from_euler(pitch, yaw, 0.0)
         meshes = [turned(face, aim) for face in pictures.faces]
-    return _draw(pictures, ground, meshes, pictures.opacity_or(1.0))
+    return _draw(pictures, ground, meshes, pictures.style.opacity_or(1.0))
 
 
 def turned(face: Face, rotation: ArrayLike) -> FloatArray:
