@@ -11,9 +11,12 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from base_install import EXTRAS, base_environment
 from helpers import REPO, FakeRegressor, SmallBenchmark
 
+from synergynet.cli.sections import read_sections
 from synergynet.cli.toolkit import run_aflw2000, translate
+from synergynet.cli.train import train
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.model import FaceModel
 from synergynet.training.config import load_config
@@ -27,13 +30,15 @@ AFLW2000 = "python synergynet_aflw2000_eval.py  --root ./aflw2000_data"
 SLICE = 40
 
 
-def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    command: str, folder: Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, *command.split()[1:]]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=240)
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=240, env=env)
 
 
-def succeed(command: str, folder: Path) -> str:
-    done = run(command, folder)
+def succeed(command: str, folder: Path, env: dict[str, str] | None = None) -> str:
+    done = run(command, folder, env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -132,6 +137,8 @@ def test_bad_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }.items():
         with pytest.raises(SynergyNetError, match=words.replace("[", r"\[")):
             translate("infer", REPO / CONFIG, [override], REPO)
+    with pytest.raises(SynergyNetError, match=r"unknown key 'eval\.rot'"):
+        train(REPO / CONFIG, ["eval.rot=x"])
     with pytest.raises(SynergyNetError, match=r"mindspore needs a \.ckpt"):
         translate("eval", REPO / CONFIG, ["backend=mindspore"], REPO)
 
@@ -140,6 +147,7 @@ def test_sections_do_not_change_what_a_run_is() -> None:
     a = load_config(REPO / CONFIG)
     b = load_config(REPO / CONFIG, ["eval.root=elsewhere", "infer.draw=[]"])
     assert a != b and a.model_dump() == b.model_dump()
+    assert read_sections(b, CONFIG).eval.root == Path("elsewhere")
 
 
 @pytest.mark.slow
@@ -154,6 +162,37 @@ def test_commands_without_data(clone: Path) -> None:
         assert words in done.stderr
     done = run(EVAL.replace("synergynet.yaml", "other.yaml"), clone)
     assert done.returncode == 1 and "other.yaml: cannot be read" in done.stderr
+
+
+@pytest.mark.slow
+def test_base_install_runs_the_shipped_network(
+    clone: Path, small: SmallBenchmark, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """`pip install .` alone: eval and infer work; train and export name what is missing."""
+    env = base_environment(tmp_path_factory.mktemp("hook"))
+    look = f"import importlib.util as u; print(*[u.find_spec(name) for name in {EXTRAS}])"
+    done = subprocess.run([sys.executable, "-c", look], env=env, capture_output=True, text=True)
+    assert done.stdout.split() == ["None"] * len(EXTRAS)
+
+    assert "astronaut_mesh.jpg" in succeed(INFER, clone, env)
+    assert (clone / "output/astronaut_face0.obj").is_file()
+    measure = f"{EVAL} eval.root={small.root}"
+    lines = succeed(measure, clone, env).splitlines()
+    assert lines[0] == "Facial Alignment on AFLW2000-3D(NME):"
+    train = f"python -m synergynet train {CONFIG}"
+    cure = 'pip install "synergynet[train]"'
+    for command, words in {
+        TRAIN: cure,
+        EXPORT: cure,
+        train: cure,
+        f"{train} --pack-state small.safetensors": cure,
+        f"{train} backend=mindspore": "docs/mindspore.md",
+        f"{measure} eval.weights=weights/efficientnet_lite0.safetensors": cure,
+    }.items():
+        done = run(command, clone, env)
+        assert done.returncode == 1 and done.stdout == "", done.stderr
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+        assert words in done.stderr
 
 
 @pytest.mark.slow

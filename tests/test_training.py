@@ -25,7 +25,7 @@ from synergynet.errors import SynergyNetError
 from synergynet.face_model.sources import resolve_face_model
 from synergynet.nets.torch.checkpoints import load_checkpoint
 from synergynet.training.config import load_config
-from synergynet.training.torch.loop import Trainer
+from synergynet.training.run import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +101,9 @@ def test_fine_tuning_starts_from_a_checkpoint(recipe: Path, tmp_path: Path) -> N
     first.run()
     start = tmp_path / "a" / "best.safetensors"
     second = Trainer(load_config(recipe, [f"output={tmp_path / 'b'}", f"initial={start}"]))
-    np.testing.assert_array_equal(second.whitening.mean, first.whitening.mean)
-    for key, value in first.averaged().state_dict().items():
-        assert torch.equal(second.net.state_dict()[key], value), key
+    np.testing.assert_array_equal(second.backend.whitening.mean, first.backend.whitening.mean)
+    for key, value in first.backend.averaged().state_dict().items():
+        assert torch.equal(second.backend.net.state_dict()[key], value), key
     other = load_config(
         recipe, [f"output={tmp_path / 'c'}", f"initial={start}", "backbone=efficientnet_lite0"]
     )

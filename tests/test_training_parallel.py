@@ -20,7 +20,7 @@ from synergynet.datasets.augmentation import AugmentationConfig
 from synergynet.face_model.model import FaceModel
 from synergynet.training.config import load_config
 from synergynet.training.feed import BatchMaker
-from synergynet.training.torch.loop import Trainer
+from synergynet.training.run import Trainer
 
 pytestmark = pytest.mark.slow
 
@@ -122,7 +122,7 @@ def test_shares_are_the_rows_of_the_whole_batch(alone: Trainer) -> None:
         maker = BatchMaker(
             alone.train_crops,
             alone.model,
-            alone.whitening,
+            alone.backend.whitening,
             AugmentationConfig(),
             batch_size=8,
             seed=0,

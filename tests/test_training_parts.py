@@ -26,8 +26,8 @@ from synergynet.nets.torch.backbones import build_backbone
 from synergynet.nets.torch.synergynet import SynergyNet
 from synergynet.training.config import TrainConfig, load_config
 from synergynet.training.logs import PHASES, PhaseClock, RunLog
+from synergynet.training.run import Trainer
 from synergynet.training.schedule import Schedule
-from synergynet.training.torch.loop import Trainer
 from synergynet.training.torch.network import MovingAverage, train_mode
 from synergynet.training.torch.precision import autocast_network, slow_precision
 
@@ -108,9 +108,9 @@ print(kept, before, min(faults() for _ in range(10)))  # the heap grows for a fe
 @pytest.mark.slow
 def test_frozen_batch_norm_keeps_its_statistics(recipe: Path, tmp_path: Path) -> None:
     trainer = Trainer(load_config(recipe, [f"output={tmp_path}", "freeze_batch_norm=true"]))
-    before = {k: v.clone() for k, v in trainer.net.state_dict().items()}
+    before = {k: v.clone() for k, v in trainer.backend.net.state_dict().items()}
     trainer.run()
-    after = trainer.net.state_dict()
+    after = trainer.backend.net.state_dict()
     statistics = [k for k in after if k.endswith(("running_mean", "running_var"))]
     assert statistics and all(torch.equal(after[k], before[k]) for k in statistics)
     assert any(not torch.equal(after[k], before[k]) for k in after)
@@ -123,14 +123,14 @@ def test_frozen_parts_stay_as_they_are(recipe: Path, tmp_path: Path, precision: 
     settings = [f"output={tmp_path}", "backbone=mobilenet_v2", "freeze=3", "steps=2"]
     settings.append(f"precision={precision}")
     trainer = Trainer(load_config(recipe, settings))
-    before = {k: v.clone() for k, v in trainer.net.state_dict().items()}
+    before = {k: v.clone() for k, v in trainer.backend.net.state_dict().items()}
     images = torch.randn(2, 3, 120, 120)
-    plain = trainer.averaged()
-    answers = [net.eval()(images) for net in (trainer.net, plain)]
+    plain = trainer.backend.averaged()
+    answers = [net.eval()(images) for net in (trainer.backend.net, plain)]
     error = (answers[0] - answers[1]).abs().max() / answers[1].abs().max()
     assert error < (1e-4 if precision == "fp32" else 0.1)
     trainer.run()
-    after = trainer.net.state_dict()
+    after = trainer.backend.net.state_dict()
     frozen = [k for k in after if re.match(r"I2P\.backbone\.features\.[012]\.", k)]
     assert len(frozen) > 20 and all(torch.equal(after[k], before[k]) for k in frozen)
     moved = [k for k in after if not torch.equal(after[k], before[k])]
@@ -149,8 +149,8 @@ def test_accumulated_parts_make_the_same_step(recipe: Path, tmp_path: Path) -> N
         losses = [numbers(trainer.output, name) for trainer in (whole, parts)]
         assert len(losses[0]) == 4 and losses[0][0] != losses[0][-1]
         np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
-    for key, value in whole.net.state_dict().items():
-        torch.testing.assert_close(parts.net.state_dict()[key], value, rtol=1e-4, atol=1e-6)
+    for key, value in whole.backend.net.state_dict().items():
+        torch.testing.assert_close(parts.backend.net.state_dict()[key], value, rtol=1e-4, atol=1e-6)
 
 
 def test_moving_average_by_hand() -> None:
@@ -318,11 +318,15 @@ def test_compact_state_goes_on(recipe: Path, tmp_path: Path, optimizer: str) -> 
     packed.replace(state)
     second = Trainer(config)
     assert second.step == exact.step == 3
-    for key, value in exact.net.state_dict().items():
-        torch.testing.assert_close(second.net.state_dict()[key], value, rtol=6e-4, atol=1e-6)
-    for key, value in exact._average.values.items():
-        torch.testing.assert_close(second._average.values[key], value, rtol=6e-4, atol=1e-5)
-    slots = zip(exact.optimizer.state.values(), second.optimizer.state.values(), strict=True)
+    for key, value in exact.backend.net.state_dict().items():
+        torch.testing.assert_close(
+            second.backend.net.state_dict()[key], value, rtol=6e-4, atol=1e-6
+        )
+    for key, value in exact.backend.average.values.items():
+        torch.testing.assert_close(second.backend.average.values[key], value, rtol=6e-4, atol=1e-5)
+    slots = zip(
+        exact.backend.optimizer.state.values(), second.backend.optimizer.state.values(), strict=True
+    )
     for one, other in slots:
         for name, value in one.items():
             if isinstance(value, torch.Tensor):
@@ -330,9 +334,11 @@ def test_compact_state_goes_on(recipe: Path, tmp_path: Path, optimizer: str) -> 
                     other[name], value, rtol=0.07, atol=float(value.abs().max()) * 1e-4
                 )
     second.run()
-    for key, value in first.net.state_dict().items():
+    for key, value in first.backend.net.state_dict().items():
         if value.ndim > 1:
-            error = (second.net.state_dict()[key] - value).norm() / value.norm().clamp_min(1e-9)
+            error = (second.backend.net.state_dict()[key] - value).norm() / value.norm().clamp_min(
+                1e-9
+            )
             assert error < 0.01, key
     command[-1] = f"output={tmp_path / 'nothing'}"
     failed = subprocess.run(

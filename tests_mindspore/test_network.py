@@ -18,7 +18,7 @@ from synergynet.geometry.params import Whitening
 from synergynet.nets.loss_terms import LOSS_NAMES
 from synergynet.nets.mindspore.synergynet import Objective, SynergyNet, load_tensors, read_tensors
 from synergynet.training.config import OptimizerConfig
-from synergynet.training.mindspore.optimizers import Optimizer, TrainStep, trained_parameters
+from synergynet.training.mindspore.optimizers import Gradients, Optimizer, trained_parameters
 from synergynet.weights.architectures import ARCHITECTURES, state_shapes
 from synergynet.weights.names import COUNTER, mindspore_names
 from synergynet.weights.tensors import Weights, read_safetensors_weights
@@ -94,9 +94,10 @@ def test_one_sgd_step_is_the_same(reference: Path, pynative: None) -> None:
     net = build(weights)
     config = OptimizerConfig(name="sgd", learning_rate=0.01, weight_decay=0.01, clip_norm=5.0)
     optimizer = Optimizer(trained_parameters(net, mafa=True, regressor=True), config)
-    step = TrainStep(Objective(net, ALL), optimizer).set_train(True)
+    run = Gradients(Objective(net, ALL), optimizer.trained).set_train(True)
     batch = (Tensor(wanted[key]) for key in ("crops", "target", "target_landmarks"))
-    step(*batch, optimizer.coefficients(0.01, 0))
+    *_, gradients = run(*batch)
+    optimizer.step(gradients, 0.01, 0)
     moved = 0.0
     for name, array in read_tensors(net, state_shapes("mobilenet_v2")).items():
         if name.endswith(COUNTER):
@@ -118,7 +119,7 @@ def test_adamw_step_on_the_same_gradients(reference: Path, pynative: None) -> No
     ours = {theirs: name for name, theirs in mindspore_names(state_shapes("mobilenet_v2")).items()}
     gradients = tuple(Tensor(wanted[f"gradient/{ours[p.name]}"].reshape(p.shape)) for p in trained)
     optimizer = Optimizer(trained, config)
-    optimizer(gradients, optimizer.coefficients(1e-3, 0))
+    optimizer.step(gradients, 1e-3, 0)
     for name, array in read_tensors(net, state_shapes("mobilenet_v2")).items():
         if "running" not in name and not name.endswith(COUNTER):
             np.testing.assert_allclose(array, wanted[f"adamw/{name}"], atol=2e-7, err_msg=name)

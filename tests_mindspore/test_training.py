@@ -16,7 +16,8 @@ from synergynet.face_model.npz import save_npz
 from synergynet.geometry.params import Whitening
 from synergynet.regression import load_regressor
 from synergynet.training.config import TrainConfig
-from synergynet.training.mindspore.loop import Trainer, dropout_factors
+from synergynet.training.mindspore.backend import dropout_factors
+from synergynet.training.run import Trainer
 from synergynet.weights.tensors import Weights, write_ckpt_weights
 
 DATA = {"crops": "crops", "list": "list", "params": "params", "face_model": "3dmm_data"}
@@ -101,8 +102,8 @@ def test_training_lowers_the_loss_and_goes_on_in_graph_mode(
     second = Trainer(recipe(tmp_path, output=tmp_path / "parted", graph=True), crops=crops)
     assert second.step == 3
     continued = losses_of(second)
-    for name, average in first._average.items():
-        np.testing.assert_array_equal(second._average[name], average, err_msg=name)
+    for name, average in first.backend.average.items():
+        np.testing.assert_array_equal(second.backend.average[name], average, err_msg=name)
     ended = second.run()
     assert list(continued) == [4, 5]
     for step in continued:
@@ -116,12 +117,11 @@ def test_a_continued_run_keeps_its_whitening(
     """One that began from a checkpoint answers in that one's units, which the labels do not say."""
     weights = Trainer(recipe(tmp_path), crops=crops)
     other = Whitening(np.full(62, 0.5), np.full(62, 2.0))
-    weights.whitening = other
-    weights.net.set_whitening(other)
-    weights._save_state()
+    weights.backend.net.set_whitening(other)
+    weights.save_state()
     second = Trainer(recipe(tmp_path), crops=crops)
-    np.testing.assert_array_equal(second.net._std.asnumpy(), np.float32(other.std))
-    np.testing.assert_array_equal(second.whitening.mean, other.mean)
+    np.testing.assert_array_equal(second.backend.net._std.asnumpy(), np.float32(other.std))
+    np.testing.assert_array_equal(second.backend.whitening.mean, other.mean)
 
 
 def test_initial_weights_of_another_channel_order(
@@ -129,7 +129,7 @@ def test_initial_weights_of_another_channel_order(
 ) -> None:
     first = Trainer(recipe(tmp_path), crops=crops)
     info = first.info({"nme": 1.0})
-    rgb = Weights("net", first._average, replace(info, channel_order="RGB"))
+    rgb = Weights("net", first.backend.average, replace(info, channel_order="RGB"))
     write_ckpt_weights(tmp_path / "rgb.ckpt", rgb)
     with pytest.raises(SynergyNetError, match="RGB"):
         Trainer(recipe(tmp_path, output=tmp_path / "b", initial=tmp_path / "rgb.ckpt"), crops=crops)

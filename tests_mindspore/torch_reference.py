@@ -18,7 +18,7 @@ from synergynet.nets.torch.checkpoints import describe, save_checkpoint
 from synergynet.nets.torch.losses import LOSS_NAMES
 from synergynet.nets.torch.synergynet import SynergyNet
 from synergynet.training.config import OptimizerConfig
-from synergynet.training.schedule import build_optimizer
+from synergynet.training.torch.network import build_optimizer
 
 folder = Path(sys.argv[1])
 torch.set_num_threads(1)

@@ -27,7 +27,7 @@ from synergynet.geometry import params, pose
 from synergynet.nets.torch.losses import OFFICIAL_WEIGHTS
 from synergynet.training.config import TrainConfig, load_config
 from synergynet.training.logs import PHASES
-from synergynet.training.torch.loop import Trainer
+from synergynet.training.run import Trainer
 
 WARM_UP = 5  # steps
 

@@ -21,7 +21,7 @@ from synergynet.evaluation.metrics import nme
 from synergynet.geometry.params import FloatArray
 from synergynet.nets.torch.checkpoints import load_checkpoint
 from synergynet.nets.torch.synergynet import SynergyNet
-from synergynet.training.validation import to_input
+from synergynet.training.torch.network import to_input
 
 JITTERS = ((4.0, 0.98, (1.0, -1.0)), (-4.0, 1.02, (-1.0, 1.0)), (0.0, 1.0, (1.5, 1.5)))
 """Degrees, scale and shift of further views."""

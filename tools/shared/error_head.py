@@ -38,7 +38,7 @@ from synergynet.regression import LOST_BELOW, cut_crops
 from synergynet.regression.trust import STEEPNESS, USABLE_NME, confidence
 from synergynet.training.config import TrainConfig
 from synergynet.training.crops import load_training_data
-from synergynet.training.validation import to_input
+from synergynet.training.torch.network import to_input
 from synergynet.weights.error_head import ErrorHead
 from synergynet.weights.info import WeightsInfo
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import SynergyNetError
-from ..training.config import TrainConfig, load_config
+from ..training.config import load_config
 from .main import app, report_error
-from .sections import EvalConfig, ExportConfig, InferConfig
+from .sections import Section, read_sections
 
 SHIPPED_CHECKPOINT = Path("weights/efficientnet_lite0.safetensors")
 """Inside a clone of the project: the shipped network with all that training needs."""
@@ -57,68 +57,47 @@ def translate(command: str, file: Path, overrides: list[str], clone: Path) -> li
     if command == "train":
         return ["train", str(file), *overrides]
     config = load_config(file, overrides)
-    return {"eval": _eval, "infer": _infer, "export": _export}[command](config, file, clone)
-
-
-def trained_weights(config: TrainConfig) -> Path | None:
-    """The best network of this file's own training, if it has been run."""
-    name = "best.ckpt" if config.backend == "mindspore" else "best.safetensors"
-    path = config.output / name
-    return path if path.is_file() else None
-
-
-def _eval(config: TrainConfig, file: Path, clone: Path) -> list[str]:
-    settings = config.eval
-    weights, face_model = _network(settings, config)
-    arguments = ["eval", "--root", str(settings.root), "--batch-size", str(settings.batch_size)]
-    if settings.mirror:
-        arguments.append("--mirror")
-    return [*arguments, *_weights(weights, config), *face_model]
-
-
-def _infer(config: TrainConfig, file: Path, clone: Path) -> list[str]:
-    settings = config.infer
-    if not settings.photos:
-        raise SynergyNetError(f"{file}: infer.photos is empty; say infer.photos=[photo.jpg]")
-    weights, face_model = _network(settings, config)
-    draw = ",".join(settings.draw) or "none"
-    arguments = ["infer", "--output", str(settings.output), "--draw", draw]
-    if not settings.mirror:
-        arguments.append("--no-mirror")
-    if settings.mesh:
-        arguments += ["--mesh", ",".join(settings.mesh)]
-    return [*arguments, *_weights(weights, config), *face_model, "--", *settings.photos]
-
-
-def _export(config: TrainConfig, file: Path, clone: Path) -> list[str]:
-    settings = config.export
-    weights, face_model = _network(settings, config)
-    arguments = ["export", str(weights or clone / SHIPPED_CHECKPOINT)]
-    arguments += ["--output", str(settings.output)]
-    if settings.format is not None:
-        arguments += ["--format", settings.format]
-    settings.output.parent.mkdir(parents=True, exist_ok=True)
-    return [*arguments, *face_model, *settings.options]
-
-
-def _network(
-    settings: EvalConfig | InferConfig | ExportConfig, config: TrainConfig
-) -> tuple[Path | None, list[str]]:
-    """Weights (None: the shipped ones) and the option that names their face model."""
+    settings = getattr(read_sections(config, file), command)
     weights, face_model = settings.weights, settings.face_model
-    if weights is None:
-        weights = trained_weights(config)
-        face_model = face_model or (config.target_model if weights else None)
-    return weights, [] if face_model is None else ["--face-model", face_model]
-
-
-def _weights(path: Path | None, config: TrainConfig) -> list[str]:
-    if path is None and config.backend == "mindspore":
+    if weights is None and config.best_file.is_file():  # of this file's own training
+        weights, face_model = config.best_file, face_model or config.target_model
+    options = [] if face_model is None else ["--face-model", face_model]
+    if command == "export":
+        settings.output.parent.mkdir(parents=True, exist_ok=True)
+        weights = weights or clone / SHIPPED_CHECKPOINT
+        return ["export", str(weights), *_options(settings), *options, *settings.options]
+    if weights is None and config.backend == "mindspore":
         raise SynergyNetError(
             "backend: mindspore needs a .ckpt: train one, or convert weights with "
             "'synergynet convert IN OUT.ckpt' and name it as weights"
         )
-    return [] if path is None else ["--weights", str(path)]
+    if weights is not None:
+        options = ["--weights", str(weights), *options]
+    if command == "infer":
+        if not settings.photos:
+            raise SynergyNetError(f"{file}: infer.photos is empty; say infer.photos=[photo.jpg]")
+        options += ["--", *settings.photos]
+    return [command, *_options(settings), *options]
+
+
+_NO_OPTION = {"weights", "face_model", "photos", "options"}
+"""Settings of a section that :func:`translate` sees to itself."""
+
+
+def _options(settings: Section) -> list[str]:
+    """The section's other settings, each as the option of its name."""
+    out: list[str] = []
+    for name, field in type(settings).model_fields.items():
+        value, option = getattr(settings, name), name.replace("_", "-")
+        if name in _NO_OPTION or value is None:
+            continue
+        if isinstance(value, bool):
+            out += [f"--{'' if value else 'no-'}{option}"] if value != field.default else []
+        elif not isinstance(value, tuple):
+            out += [f"--{option}", str(value)]
+        elif value or field.default:  # an empty default means that the command chooses
+            out += [f"--{option}", ",".join(value) or "none"]
+    return out
 
 
 def run_aflw2000(argv: Sequence[str] | None = None) -> None:

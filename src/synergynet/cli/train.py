@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ..errors import SynergyNetError
+
+_FRAMEWORKS = {
+    "torch": 'training needs PyTorch: pip install "synergynet[train]"',
+    "mindspore": "backend: mindspore needs MindSpore, in an environment of its own "
+    "(docs/mindspore.md)",
+}
 
 
 def train(
@@ -27,50 +33,32 @@ def train(
 ) -> None:
     """Train a network; run the same command again to go on where it stopped."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
     from ..training.config import load_config
+    from .progress import progress_bar
+    from .sections import read_sections
 
     settings = load_config(config, overrides)
-    _check_backend(settings.backend)
+    read_sections(settings, config)
+    if importlib.util.find_spec(settings.backend) is None:
+        raise SynergyNetError(_FRAMEWORKS[settings.backend])
     if pack_state is not None:
-        from ..training.torch.compact import pack_state as pack
+        from ..training.torch.state import pack_state as pack
 
         pack(settings.output / "last.safetensors", pack_state)
         return
-    trainer: Any
-    if settings.backend == "mindspore":
-        from ..training.mindspore.loop import Trainer as MindSporeTrainer
+    from ..training.run import Trainer
 
-        trainer = MindSporeTrainer(settings)
-        console, best = Console(), "best.ckpt"
-    else:
-        from ..training.torch.loop import Trainer
-
-        trainer = Trainer(settings)
-        console = Console(quiet=not trainer.world.main)  # of several processes, one talks
-        if trainer.advice:
-            console.print(trainer.advice, soft_wrap=True)
-        best = "best.safetensors"
+    trainer = Trainer(settings)
+    console = Console(quiet=not trainer.backend.world.main)  # of several processes, one talks
+    if trainer.backend.advice:
+        console.print(trainer.backend.advice, soft_wrap=True)
     if trainer.step:
         console.print(f"going on from step {trainer.step} of {trainer.state_file}")
     console.print(
         f"{len(trainer.train_crops)} crops to train on, {len(trainer.valid_crops)} held back"
     )
-    with Progress(
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-    ) as bar:
+    with progress_bar("training", console) as bar:
         task = bar.add_task("train", total=trainer.steps, completed=trainer.step, note="")
 
         def show(step: int, _total: int, numbers: dict[str, float]) -> None:
@@ -89,21 +77,9 @@ def train(
 
         trainer.progress = show
         result = trainer.run()
-    if settings.backend == "torch":
-        trainer.world.close()
+    trainer.backend.world.close()
     console.print(
         f"done: validation NME {result.nme:.3f} %, MAE {result.mae:.3f} degrees; "
-        f"best weights in {settings.output / best}",
+        f"best weights in {trainer.best_file}",
         soft_wrap=True,
     )
-
-
-def _check_backend(backend: str) -> None:
-    """Raise SynergyNetError if the framework that a recipe names is not installed."""
-    cures = {
-        "torch": 'training needs PyTorch: pip install "synergynet[train]"',
-        "mindspore": "backend: mindspore needs MindSpore, in an environment of its own "
-        "(docs/mindspore.md)",
-    }
-    if importlib.util.find_spec(backend) is None:
-        raise SynergyNetError(cures[backend])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -18,7 +18,6 @@ from pydantic import (
     model_validator,
 )
 
-from ..cli.sections import EvalConfig, ExportConfig, InferConfig
 from ..datasets.augmentation import AugmentationConfig
 from ..datasets.readers.crop_list import MAX_DISAGREEMENT_PX
 from ..errors import SynergyNetError
@@ -26,13 +25,18 @@ from ..nets.backbones import check_backbone
 from ..nets.loss_terms import check_losses
 from ..weights.info import Frame
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+class Settings(BaseModel):
+    """A group of settings: fixed once read, and without a key that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class CropSource(BaseModel):
+S = TypeVar("S", bound=Settings)
+
+
+class CropSource(Settings):
     """Labelled crops: a list in the official format, or shards of `synergynet data pack`."""
-
-    model_config = _STRICT
 
     crops: Path | None = Field(None, description="folder of 120x120 crops")
     list: Path | None = Field(None, description="file names, one a line")
@@ -100,9 +104,7 @@ class DataConfig(CropSource):
     )
 
 
-class OptimizerConfig(BaseModel):
-    model_config = _STRICT
-
+class OptimizerConfig(Settings):
     name: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
@@ -110,9 +112,7 @@ class OptimizerConfig(BaseModel):
     clip_norm: float | None = Field(5.0, gt=0, description="largest norm of all gradients")
 
 
-class ScheduleConfig(BaseModel):
-    model_config = _STRICT
-
+class ScheduleConfig(Settings):
     name: Literal["cosine", "steps"] = "cosine"
     warmup: Literal["linear", "constant"] = Field(
         "linear", description="from 0, or all of it at factor x learning_rate (official)"
@@ -123,10 +123,8 @@ class ScheduleConfig(BaseModel):
     factor: float = Field(0.2, gt=0, le=1, description="of the learning rate at each milestone")
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(Settings):
     """A whole run."""
-
-    model_config = _STRICT
 
     data: DataConfig
     output: Path = Path("runs/synergynet")
@@ -162,7 +160,7 @@ class TrainConfig(BaseModel):
     freeze: int = Field(
         0, ge=0, description="first parts of the backbone's features that stay as they are"
     )
-    losses: dict[str, FiniteFloat] = Field(description="loss name -> weight; see nets/losses.py")
+    losses: dict[str, FiniteFloat] = Field(description="name of nets/loss_terms.py -> weight")
     z_weight: float = Field(0.5, ge=0)
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -174,10 +172,24 @@ class TrainConfig(BaseModel):
     save_every: int = Field(250, gt=0)
     log_every: int = Field(20, gt=0)
     tensorboard: bool = Field(False, description="write event files beside log.csv")
-    # No part of what a run is; see sections.py.
-    eval: EvalConfig = Field(EvalConfig(), exclude=True)
-    infer: InferConfig = Field(InferConfig(), exclude=True)
-    export: ExportConfig = Field(ExportConfig(), exclude=True)
+    # No part of what a run is: read and checked by the commands of these names.
+    eval: dict[str, Any] = Field({}, exclude=True)
+    infer: dict[str, Any] = Field({}, exclude=True)
+    export: dict[str, Any] = Field({}, exclude=True)
+
+    @property
+    def state_file(self) -> Path:
+        """What the run goes on from."""
+        return self.output / f"last{self._ending}"
+
+    @property
+    def best_file(self) -> Path:
+        """Averaged weights with the best validation: the checkpoint to use."""
+        return self.output / f"best{self._ending}"
+
+    @property
+    def _ending(self) -> str:
+        return ".ckpt" if self.backend == "mindspore" else ".safetensors"
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
@@ -185,20 +197,12 @@ class TrainConfig(BaseModel):
             raise ValueError("give either steps or epochs (and null for the other)")
         return self
 
-    @field_validator("losses")
-    @classmethod
-    def _known_losses(cls, weights: dict[str, float]) -> dict[str, float]:
-        if not any(weights.values()):
+    @model_validator(mode="after")
+    def _known_names(self) -> TrainConfig:
+        if not any(self.losses.values()):
             raise ValueError("give at least one loss a weight other than 0")
         try:
-            check_losses(weights)
-        except SynergyNetError as error:
-            raise ValueError(str(error)) from error
-        return weights
-
-    @model_validator(mode="after")
-    def _known_backbone(self) -> TrainConfig:
-        try:
+            check_losses(self.losses)
             check_backbone(self.backbone, self.backend)
         except SynergyNetError as error:
             raise ValueError(str(error)) from error
@@ -237,26 +241,31 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
             where[last] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise SynergyNetError(f"override '{item}': the value is not valid YAML") from error
+    return validated(TrainConfig, data, source)
+
+
+def validated(model: type[S], data: Any, source: Path) -> S:
+    """``data`` of the file ``source`` as settings; raises SynergyNetError as in load_config."""
     try:
-        return TrainConfig.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        said = f"{key}: {first['msg']}" if key else first["msg"]
         if first["type"] == "extra_forbidden":
-            raise SynergyNetError(f"{source}: {_unknown_key(first['loc'])}") from error
-        raise SynergyNetError(f"{source}: {key + ': ' if key else ''}{first['msg']}") from error
+            said = _unknown_key(model, first["loc"])
+        raise SynergyNetError(f"{source}: {said}") from error
 
 
-def _unknown_key(location: Sequence[str | int]) -> str:
-    """What to say of a key at ``location`` of the file that no setting has."""
+def _unknown_key(model: type[BaseModel], location: Sequence[str | int]) -> str:
+    """What to say of a key at ``location`` of the file that no setting of ``model`` has."""
     *parents, key = (part for part in location if isinstance(part, str))
-    model: type[BaseModel] = TrainConfig
     for name in parents:
         model = _model_of(model.model_fields[name].annotation)
     known = list(model.model_fields)
-    nearest = get_close_matches(str(key), known, n=1)
+    nearest = get_close_matches(key, known, n=1)
     hint = f"; did you mean '{nearest[0]}'?" if nearest else f"; there are {', '.join(known)}"
-    return f"unknown key '{'.'.join([*parents, str(key)])}'{hint}"
+    return f"unknown key '{'.'.join([*parents, key])}'{hint}"
 
 
 def _model_of(annotation: Any) -> type[BaseModel]:

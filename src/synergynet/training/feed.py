@@ -10,10 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.augmentation import (
-    AugmentationConfig,
-    Augmenter,
-)
+from ..datasets.augmentation import AugmentationConfig, Augmenter
 from ..datasets.readers.crop_list import LabelledCrops, mirrored_landmarks
 from ..face_model.mirroring import mirrored_params
 from ..face_model.model import FaceModel
@@ -44,8 +41,8 @@ class BatchMaker:
 
     The order is a fresh permutation per pass over the data, or, where the crops have weights,
     a stratified draw per step; every crop's generator is seeded by (seed, step, position), so
-    a resumed run sees the very same batches. ``rows`` confines
-    it to a part of every batch: the share of one of several processes.
+    a resumed run sees the very same batches. ``rows`` confines it to a part of every batch: the
+    share of one of several processes.
     """
 
     def __init__(

@@ -64,7 +64,9 @@ class RunLog:
 
     def __init__(self, folder: Path, step: int, *, tensorboard: bool) -> None:
         self._csv = folder / "log.csv"
-        self._events: Any = _event_writer(folder / "tensorboard", step) if tensorboard else None
+        self._events: Any = None
+        if tensorboard:
+            self._events = summary_writer()(str(folder / "tensorboard"), purge_step=step + 1)
         if self._csv.is_file():
             head, *rows = self._csv.read_text(encoding="utf-8").splitlines() or [""]
             whole = [row for row in rows if row.count(",") == 3 and row.split(",")[0].isdigit()]
@@ -88,18 +90,12 @@ class RunLog:
             self._events.close()
 
 
-def check_tensorboard() -> None:
-    """Raise SynergyNetError if event files cannot be written."""
+def summary_writer() -> Any:
+    """The class that writes event files; raises SynergyNetError if it is not installed."""
     try:
-        import torch.utils.tensorboard  # noqa: F401
+        from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise SynergyNetError(
             "tensorboard: true needs TensorBoard: pip install tensorboard"
         ) from error
-
-
-def _event_writer(folder: Path, step: int) -> Any:
-    check_tensorboard()
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder), purge_step=step + 1)
+    return SummaryWriter

@@ -1,16 +1,11 @@
-"""How long a run is, how fast it learns, and who applies the gradients."""
+"""How long a run is and how fast it learns."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from ..errors import SynergyNetError
-from .config import OptimizerConfig, TrainConfig
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+from .config import TrainConfig
 
 
 class Schedule:
@@ -41,27 +36,3 @@ class Schedule:
             done = (step - self._warmup) / max(1, self.steps - self._warmup)
             return self._base * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
         return self._base * c.factor ** sum(step / self.steps >= m for m in c.milestones)
-
-
-def build_optimizer(net: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """SGD decays every parameter, as the official one; AdamW only matrices and kernels."""
-    import torch
-
-    # ``fused`` updates all parameters in one pass over memory.
-    if config.name == "sgd":
-        return torch.optim.SGD(
-            net.parameters(),
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            nesterov=config.momentum > 0,
-            fused=True,
-        )
-    groups = [
-        {
-            "params": [p for p in net.parameters() if p.ndim > 1],
-            "weight_decay": config.weight_decay,
-        },
-        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)

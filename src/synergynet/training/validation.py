@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +12,6 @@ from ..face_model.model import FaceModel
 from ..geometry import params as layout
 from ..geometry import pose
 from ..geometry.crops import zero_border
-from ..geometry.params import INPUT_MEAN, INPUT_STD
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ..nets.torch.synergynet import SynergyNet
 
 
 @dataclass(frozen=True)
@@ -49,26 +42,6 @@ def validation_crops(data: LabelledCrops, border: int) -> LabelledCrops:
         images[index] = warp_crop(data.images[index], affine)
         raw[index], points[index] = move_label(data.params[index], data.landmarks[index], affine)
     return LabelledCrops(data.names, zero_border(images, border), raw, points)
-
-
-def to_input(images: np.ndarray, std: float = INPUT_STD) -> Tensor:
-    """(B, 120, 120, 3) uint8 BGR -> (B, 3, 120, 120) float32 normalised, channels last."""
-    import torch
-
-    tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-    return tensor.sub_(INPUT_MEAN).div_(std).contiguous(memory_format=torch.channels_last)
-
-
-def predict(net: SynergyNet, images: np.ndarray, batch: int = 128) -> np.ndarray:
-    """(N, 120, 120, 3) uint8 BGR -> raw parameters (N, 62) float32; ``net`` in eval mode."""
-    import torch
-
-    out = []
-    std = net.conventions.validation_std
-    with torch.inference_mode():
-        for start in range(0, len(images), batch):
-            out.append(net.dewhiten(net(to_input(images[start : start + batch], std))).numpy())
-    return np.concatenate(out)
 
 
 def measure(model: FaceModel, raw: np.ndarray, truth: LabelledCrops) -> Validation:

@@ -1,33 +1,20 @@
-"""A training state in less than half the bytes, to carry a run to another machine."""
+"""A training state's tensors in less than half the bytes, to carry a run to another machine."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import safetensors.torch
 import torch
 from torch import Tensor
-
-from ...errors import SynergyNetError
-from ...files.whole_file import write_whole
-from .state import COMPACT, FORMAT, read_state
 
 _EIGHT_BITS = torch.float8_e4m3fn
 
 
-def pack_state(source: Path, target: Path) -> None:
-    """Write ``last.safetensors`` small; a run goes on from either, from this one not bit for bit.
+def pack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a full state, smaller; a run goes on from them, but not bit for bit.
 
     Kernels become float16 and the averages bfloat16 differences to them. Of the optimizer,
     momentum, which forgets within ten steps, gets 8 bits, and second moments become bfloat16
     square roots.
-
-    Raises:
-        SynergyNetError: missing, damaged or compact already.
     """
-    tensors, metadata = read_state(source)
-    if metadata["format"] != FORMAT:
-        raise SynergyNetError(f"{source}: compact already; copy it as it is")
     out: dict[str, Tensor] = {}
     for key, value in tensors.items():
         kind, name = key.split(".", 1)
@@ -45,12 +32,11 @@ def pack_state(source: Path, target: Path) -> None:
             out[key] = value.sqrt().bfloat16()
         else:
             out[key] = value
-    contiguous = {key: value.contiguous() for key, value in out.items()}
-    write_whole(target, safetensors.torch.save(contiguous, metadata | {"format": COMPACT}))
+    return out
 
 
 def unpack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a full state from those of a compact one."""
+    """The tensors of a full state from those that :func:`pack` made."""
     out: dict[str, Tensor] = {}
     for key, value in tensors.items():
         if key.startswith("scale."):

@@ -11,27 +11,17 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ...errors import SynergyNetError
+from ..backend import World
 
 T = TypeVar("T")
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class World:
-    """Which of how many processes this one is, and the device that it computes on."""
+class TorchWorld(World):
+    """The processes, and the device that this one computes on."""
 
-    rank: int
-    size: int
-    device: torch.device
-
-    @property
-    def main(self) -> bool:
-        """Whether this process writes files, validates and talks."""
-        return self.rank == 0
-
-    def share(self, count: int) -> slice:
-        """This process's rows of ``count``, which divides by the number of processes."""
-        part = count // self.size
-        return slice(self.rank * part, (self.rank + 1) * part)
+    device: torch.device = _CPU
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean over all processes of a tensor that each of them has."""
@@ -42,7 +32,6 @@ class World:
         return values
 
     def from_main(self, value: T) -> T:
-        """The main process's value, in every process."""
         if self.size == 1:
             return value
         box = [value]
@@ -66,7 +55,7 @@ class World:
             dist.destroy_process_group()
 
 
-def join_world(device: str) -> World:
+def join_world(device: str) -> TorchWorld:
     """Meet the other processes that ``torchrun`` started, if there are any.
 
     Args:
@@ -92,4 +81,4 @@ def join_world(device: str) -> World:
         )
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    return World(rank, size, chosen)
+    return TorchWorld(rank, size, chosen)

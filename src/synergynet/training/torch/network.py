@@ -4,45 +4,77 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from ...datasets.readers.crop_list import LabelledCrops, label_whitening
 from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
-from ...geometry.conventions import Conventions
+from ...geometry.params import INPUT_MEAN, INPUT_STD, FloatArray, Whitening
 from ...nets.torch.backbones import build_backbone
 from ...nets.torch.checkpoints import load_checkpoint
 from ...nets.torch.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
 from ...nets.torch.losses import MAFA_TERMS, REGRESSOR_TERMS, needs
 from ...nets.torch.synergynet import SynergyNet
-from ..config import TrainConfig
+from ..backend import average_decay, check_initial, conventions_of
+from ..config import OptimizerConfig, TrainConfig
 
 
-def build_network(config: TrainConfig, model: FaceModel, crops: LabelledCrops) -> SynergyNet:
+def build_network(config: TrainConfig, model: FaceModel, whitening: Whitening) -> SynergyNet:
     """A new network, one with ImageNet weights, or the one of ``config.initial``."""
-    official = config.conventions == "official"
-    conventions = Conventions.official() if official else Conventions.exact()
+    conventions = conventions_of(config)
     if config.initial is not None:
         net, info = load_checkpoint(config.initial, model, conventions)
-        if info.architecture != config.backbone or info.frame != config.frame:
-            raise SynergyNetError(
-                f"{config.initial}: a {info.architecture} of frame '{info.frame}', but the run "
-                f"trains a {config.backbone} of frame '{config.frame}'"
-            )
-        if info.channel_order != "BGR":
-            raise SynergyNetError(
-                f"{config.initial}: weights of {info.channel_order} crops, but training feeds BGR; "
-                "give weights of BGR crops"
-            )
-        if net.forwardDirection is None:
-            raise SynergyNetError(f"{config.initial}: holds no MAFA and regressor to train on with")
+        check_initial(config, info, regularisers=net.forwardDirection is not None)
         return channels_last(net)
     backbone = build_backbone(config.backbone)
     if config.pretrained and isinstance(backbone, EfficientNetLite0):
         load_imagenet_weights(backbone)
-    return channels_last(SynergyNet(backbone, model, label_whitening(crops.params), conventions))
+    return channels_last(SynergyNet(backbone, model, whitening, conventions))
+
+
+def build_optimizer(net: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """SGD decays every parameter, as the official one; AdamW only matrices and kernels."""
+    # ``fused`` updates all parameters in one pass over memory.
+    if config.name == "sgd":
+        return torch.optim.SGD(
+            net.parameters(),
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=config.momentum > 0,
+            fused=True,
+        )
+    kernels = [p for p in net.parameters() if p.ndim > 1]
+    others = [p for p in net.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": kernels, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+
+
+def to_input(
+    images: NDArray[np.uint8], std: float = INPUT_STD, device: torch.device | None = None
+) -> Tensor:
+    """(B, 120, 120, 3) uint8 BGR -> (B, 3, 120, 120) float32 normalised, channels last.
+
+    They go over to ``device`` as bytes.
+    """
+    tensor = torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
+    return tensor.sub_(INPUT_MEAN).div_(std).contiguous(memory_format=torch.channels_last)
+
+
+def predict(net: SynergyNet, images: NDArray[np.uint8], batch: int = 128) -> FloatArray:
+    """(N, 120, 120, 3) uint8 BGR -> raw parameters (N, 62) float32; ``net`` in eval mode."""
+    out = []
+    std = net.conventions.validation_std
+    with torch.inference_mode():
+        for start in range(0, len(images), batch):
+            out.append(net.dewhiten(net(to_input(images[start : start + batch], std))).numpy())
+    return np.concatenate(out)
 
 
 def channels_last(net: SynergyNet) -> SynergyNet:
@@ -62,7 +94,7 @@ def freeze(net: SynergyNet, parts: int) -> None:
         return
     for part in frozen:
         part.requires_grad_(False)
-        part.forward = _handed_on  # type: ignore[method-assign,assignment]
+        part.forward = nn.Identity().forward  # type: ignore[method-assign]
     folded: list[nn.Module] = []
 
     def forward(images: Tensor) -> Tensor:
@@ -74,10 +106,6 @@ def freeze(net: SynergyNet, parts: int) -> None:
         return answer
 
     frozen[0].forward = forward  # type: ignore[method-assign]
-
-
-def _handed_on(x: Tensor) -> Tensor:
-    return x
 
 
 def _unpatched(part: nn.Module) -> nn.Module:
@@ -165,7 +193,6 @@ class MovingAverage:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """After step number ``step``."""
-        decay = min(self._decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._average, self._live, 1 - decay)
+        torch._foreach_lerp_(self._average, self._live, 1 - average_decay(self._decay, step))
         for live, average in self._counts:
             average.copy_(live)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -42,18 +40,19 @@ def autocast_network(net: SynergyNet, precision: str, device: torch.device) -> N
     for module in net.I2P.modules():
         slow = device.type == "cpu" and _slow_in_half(module)
         if slow or isinstance(module, nn.Linear):
-            _keep_float32(module, device)
+            _run_in(module, torch.float32, device)
     for part in (net.I2P, net.forwardDirection, net.reverseDirection):
         if part is not None:
-            _autocast(part, _DTYPES[precision], device)
+            _run_in(part, _DTYPES[precision], device)
 
 
-def _autocast(part: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
-    run = part.forward
+def _run_in(part: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
+    """Patch ``part`` to compute in ``dtype`` and to answer in float32."""
+    run, half = part.forward, dtype != torch.float32
 
-    def forward(*inputs: Any) -> Tensor | tuple[Tensor, ...]:
-        with torch.autocast(device.type, dtype=dtype):
-            answer = run(*inputs)
+    def forward(*inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        with torch.autocast(device.type, dtype=dtype if half else None, enabled=half):
+            answer = run(*inputs if half else (x.float() for x in inputs))
         return answer.float() if isinstance(answer, Tensor) else tuple(a.float() for a in answer)
 
     part.forward = forward  # type: ignore[method-assign,unused-ignore]
@@ -68,13 +67,3 @@ def _slow_in_half(module: nn.Module) -> bool:
     if not isinstance(module, nn.Conv2d) or module.groups == 1:
         return False
     return max(module.stride) > 1 or max(module.kernel_size) > 3
-
-
-def _keep_float32(module: nn.Module, device: torch.device) -> None:
-    run = module.forward
-
-    def forward(x: Tensor) -> Tensor:
-        with torch.autocast(device.type, enabled=False):
-            return run(x.float())
-
-    module.forward = forward  # type: ignore[method-assign,unused-ignore]

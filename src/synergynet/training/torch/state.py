@@ -13,21 +13,20 @@ from torch import Tensor, nn
 
 from ...errors import SynergyNetError
 from ...files.whole_file import write_whole
+from ..backend import Standing, damaged_state
+from .compact import pack, unpack
 
-FORMAT = "synergynet-training-2"
-COMPACT = "synergynet-training-2-compact"
+_FORMAT = "synergynet-training-2"
+_COMPACT = "synergynet-training-2-compact"
 
 
 def save_state(
     path: Path,
-    *,
-    step: int,
+    standing: Standing,
     model: nn.Module,
     ema: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-    fingerprint: str,
-    best: float,
 ) -> None:
     """Write step, weights, averaged weights, optimizer and loss scale; whole or not at all.
 
@@ -43,10 +42,10 @@ def save_state(
             else:
                 scalars[f"{index}.{name}"] = value
     metadata = {
-        "format": FORMAT,
-        "step": str(step),
-        "fingerprint": fingerprint,
-        "best": repr(best),
+        "format": _FORMAT,
+        "step": str(standing.step),
+        "fingerprint": standing.fingerprint,
+        "best": repr(standing.best),
         "optimizer": json.dumps(scalars),
         "scaler": json.dumps(scaler.state_dict()),
     }
@@ -56,28 +55,23 @@ def save_state(
 
 def load_state(
     path: Path,
-    *,
+    fingerprint: str,
     model: nn.Module,
     ema: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-    fingerprint: str,
-) -> tuple[int, float]:
-    """Restore what :func:`save_state` wrote; returns the next step and the best validation.
+) -> Standing:
+    """Restore what :func:`save_state` wrote.
 
     Raises:
         SynergyNetError: damaged file, or one of a run with other settings.
     """
-    tensors, metadata = read_state(path)
-    if metadata["format"] == COMPACT:
-        from .compact import unpack
-
+    tensors, metadata = _read(path)
+    if metadata["format"] == _COMPACT:
         tensors = unpack(tensors)
-    if metadata["fingerprint"] != fingerprint:
-        raise SynergyNetError(
-            f"{path}: made with other settings; give the run another output folder, "
-            "or restore its settings to go on"
-        )
+    step, best = int(metadata["step"]), float(metadata["best"])
+    standing = Standing(step, best, metadata["fingerprint"])
+    standing.check(path, fingerprint)
     model.load_state_dict(_part(tensors, "model."))
     for key, value in _part(tensors, "ema.").items():
         ema[key].copy_(value)
@@ -92,14 +86,24 @@ def load_state(
         slots.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
     scaler.load_state_dict(json.loads(metadata["scaler"]))
-    return int(metadata["step"]), float(metadata["best"])
+    return standing
 
 
-def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a file of :func:`save_state`, full or compact.
+def pack_state(source: Path, target: Path) -> None:
+    """Write ``last.safetensors`` small; a run goes on from either, from this one not bit for bit.
 
-    Raises SynergyNetError if it is missing, damaged or something else.
+    Raises:
+        SynergyNetError: missing, damaged or compact already.
     """
+    tensors, metadata = _read(source)
+    if metadata["format"] != _FORMAT:
+        raise SynergyNetError(f"{source}: compact already; copy it as it is")
+    contiguous = {key: value.contiguous() for key, value in pack(tensors).items()}
+    write_whole(target, safetensors.torch.save(contiguous, metadata | {"format": _COMPACT}))
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a state, full or compact."""
     if not path.is_file():
         raise SynergyNetError(f"{path}: no training state here; give the output folder of a run")
     try:
@@ -107,10 +111,8 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = opened.metadata() or {}
         tensors = safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise SynergyNetError(
-            f"{path}: damaged training state ({error}); delete it to start again"
-        ) from error
-    if metadata.get("format") not in (FORMAT, COMPACT):
+        raise damaged_state(path, error) from error
+    if metadata.get("format") not in (_FORMAT, _COMPACT):
         raise SynergyNetError(
             f"{path}: not a training state of this version; move it away to start again"
         )
