@@ -15,7 +15,15 @@ from test_regression import colours, weights_info, write_onnx
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError
-from synergynet.evaluation.confidence import (
+from synergynet.face_model.npz import load_npz, save_npz
+from synergynet.regression import LOST_BELOW, cut_crops, load_regressor
+from synergynet.regression.trust import confidence
+from synergynet.weights.error_head import ErrorHead
+from synergynet.weights.info import WeightsInfo
+
+REPO = Path(__file__).parents[1]
+sys.path.insert(0, str(REPO / "tools" / "build"))
+from confidence_measures import (  # noqa: E402
     background_squares,
     calibrate,
     degrade,
@@ -24,13 +32,8 @@ from synergynet.evaluation.confidence import (
     roc_auc,
     spearman,
 )
-from synergynet.face_model.npz import load_npz, save_npz
-from synergynet.regression import LOST_BELOW, cut_crops, load_regressor
-from synergynet.regression.trust import confidence
-from synergynet.weights.error_head import ErrorHead
-from synergynet.weights.info import WeightsInfo
 
-REPO = Path(__file__).parents[1]
+sys.path.pop(0)
 ASTRONAUT = REPO / "examples" / "astronaut.jpg"
 
 

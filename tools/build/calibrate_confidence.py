@@ -22,14 +22,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from reliability_figure import draw_reliability
-
-from synergynet.datasets.augmentation import AugmentationConfig, Augmenter
-from synergynet.datasets.readers.crop_list import LabelledCrops
-from synergynet.detection import create_detector
-from synergynet.evaluation.aflw2000 import mirror_landmarks
-from synergynet.evaluation.confidence import (
+from confidence_measures import (
     WORST_NME,
     Reliability,
     background_squares,
@@ -40,6 +33,12 @@ from synergynet.evaluation.confidence import (
     roc_auc,
     spearman,
 )
+from numpy.typing import NDArray
+from reliability_figure import draw_reliability
+
+from synergynet.datasets.augmentation import AugmentationConfig, Augmenter
+from synergynet.datasets.readers.crop_list import LabelledCrops, mirrored_landmarks
+from synergynet.detection import create_detector
 from synergynet.evaluation.metrics import nme
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.sources import resolve_face_model
@@ -351,9 +350,8 @@ def signals(
         ),
         "pooled": head.score(pooled)[:, None],
         "mirror": apart(
-            mirror_landmarks(
-                decoded(net, info, forward(net, np.ascontiguousarray(images[:, :, ::-1]))[0]),
-                frames.CROP_FLIP,
+            mirrored_landmarks(
+                decoded(net, info, forward(net, np.ascontiguousarray(images[:, :, ::-1]))[0])
             )
         )[:, None],
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from confidence_measures import Reliability
 from numpy.typing import NDArray
 
-from synergynet.evaluation.confidence import Reliability
 from synergynet.geometry.params import FloatArray
 from synergynet.regression.trust import USABLE_NME
 

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .data_options import OutputOption, WorkersOption, plain_console, processes
 from .progress import counting_bar
 
 
 def synth(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for crops and labels.")],
+    output: OutputOption,
     count: Annotated[int, typer.Option("-n", "--count", help="How many faces.")] = 20_000,
     seed: Annotated[int, typer.Option(help="0 or more; other seeds, other faces.")] = 0,
     depth: Annotated[
         bool, typer.Option("--depth", help="Also write 16-bit depth pictures.")
     ] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes. Default: one per processor.")
-    ] = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Render synthetic faces and write a training list with exact labels of Open Head.
 
     The faces depend on the seed alone. Run the same command again to go on where it stopped.
     """
-    from rich.console import Console
-
     from ..datasets.synthetic.dataset import write_faces
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = plain_console()
     with counting_bar(console, "faces") as progress:
         list_file = write_faces(
             output,
             count,
             seed=seed,
             depth=depth,
-            workers=workers or os.cpu_count() or 1,
+            workers=processes(workers),
             progress=progress,
         )
     console.print(f"{count} crops with labels of open-head: {list_file}")

@@ -1,4 +1,4 @@
-"""``synergynet eval``: measure a network on AFLW2000-3D."""
+"""``synergynet eval``: measure a network on a benchmark."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from typing import Annotated
 import typer
 
 from ..errors import SynergyNetError
+from ..evaluation.sets import DEFAULT_SET, EVALUATION_SETS
+
+SetOption = Enum("SetOption", {name: name for name in EVALUATION_SETS}, type=str)  # type: ignore[misc]
+"""The benchmarks that there is a protocol for."""
+
+_DEFAULT_SET = SetOption(DEFAULT_SET)
+_ROOTS = "; ".join(f"{name}: {root}" for name, (_, root) in EVALUATION_SETS.items())
 
 
 class FrameOption(str, Enum):
@@ -21,8 +28,9 @@ class FrameOption(str, Enum):
 def evaluate(
     root: Annotated[
         Path,
-        typer.Option(help="aflw2000_data folder of the benchmark, or its AFLW2000-3D_crop."),
+        typer.Option(help=f"Folder of the benchmark. {_ROOTS}."),
     ],
+    benchmark: Annotated[SetOption, typer.Option("--set", help="Benchmark.")] = _DEFAULT_SET,
     weights: Annotated[
         str | None,
         typer.Option(help="Checkpoint to measure. Default: the shipped weights."),
@@ -51,7 +59,7 @@ def evaluate(
     json: Annotated[Path | None, typer.Option(help="Also write all numbers to this file.")] = None,
     list_file: Annotated[
         Path | None,
-        typer.Option("--list", help="Crop names. Default: AFLW2000-3D_crop.list of the root."),
+        typer.Option("--list", help="Crop names. Default: the root's own list."),
     ] = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Crops that the network sees at a time.")
@@ -68,15 +76,15 @@ def evaluate(
         typer.Option(help="Draw the 40 faces with the largest error into this .png or .jpg."),
     ] = None,
 ) -> None:
-    """Measure landmarks (NME) and head pose (MAE) on AFLW2000-3D.
+    """Measure landmarks (NME) and head pose (MAE) on AFLW2000-3D or another benchmark.
 
     Prints the published lines first, then both truths, both frames and both angle decodes.
     """
-    from ..datasets.readers.aflw2000_crops import load_aflw2000
     from ..evaluation import (
         draw_worst,
         evaluate_params,
         evaluate_regressor,
+        evaluation_set,
         load_params,
         print_result,
     )
@@ -94,7 +102,7 @@ def evaluate(
     if worst is not None and worst.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise SynergyNetError(f"{worst}: give the picture a name that ends in .png or .jpg")
 
-    dataset = load_aflw2000(root, list_file)
+    dataset = evaluation_set(benchmark.value).load(root, list_file)
     if params is not None:
         raw = load_params(params)
         model, _ = resolve_face_model(face_model)

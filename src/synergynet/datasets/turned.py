@@ -10,12 +10,12 @@ import numpy as np
 
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
-from ..files.workers import run_chunks
 from ..geometry import params, pose
 from ..geometry.params import FloatArray
 from .profiling import draw_turn, turn_crop
-from .readers.crop_list import label_whitening, read_crops
-from .readers.list_folder import claim_folder, write_crop, write_list
+from .readers.crop_list import label_whitening
+from .readers.crop_store import read_crop
+from .readers.list_folder import chunks_of, claim_folder, in_order, write_crop, write_list
 
 RECORD = "turned.json"
 FURTHEST_SOURCE = 70.0
@@ -79,14 +79,8 @@ def turn_list(
     claim_folder(output, RECORD, settings)
     kept = [names[int(i)] for i in usable]
     task = _Task(output, crops, kept, np.asarray(raw[usable], dtype=np.float64), model, seed)
-    chunks = [range(i, min(i + _CHUNK, count)) for i in range(0, count, _CHUNK)]
-    labels: list[FloatArray] = [np.zeros((0, params.N_PARAMS))] * len(chunks)
-    done = 0
-    for index, result in run_chunks(_turn_chunk, task, chunks, workers):
-        labels[index] = result
-        done += len(chunks[index])
-        progress(done, count)
-    turned = np.concatenate(labels)
+    chunks = chunks_of(count, _CHUNK)
+    turned = np.concatenate(in_order(_turn_chunk, task, chunks, workers, progress, total=count))
     return write_list(output, [_name(i) for i in range(count)], turned, label_whitening(turned))
 
 
@@ -99,7 +93,7 @@ def _turn_chunk(task: _Task, indices: range) -> FloatArray:
     for row, index in enumerate(indices):
         rng = np.random.default_rng([task.seed, index])
         which = int(rng.integers(len(task.names)))
-        image = read_crops(task.crops, [task.names[which]])[0]
+        image = read_crop(task.crops / task.names[which])
         raw = task.params[which]
         turn = draw_turn(params.split(raw)[0], rng)
         crop, out[row], _ = turn_crop(image, raw, task.model, turn)

@@ -1,13 +1,16 @@
-"""Published protocols: AFLW2000-3D landmarks (NME) and head pose (MAE)."""
+"""Published protocols: how well a network does on AFLW2000-3D and other benchmarks."""
 
-from .aflw2000 import evaluate_params, evaluate_regressor, load_params
+from .aflw2000 import EvaluationResult
+from .answers import evaluate_params, evaluate_regressor, load_params
 from .breakdown import Group
 from .metrics import AnswerFrame, BinnedNme, EulerMae
 from .report import print_result
-from .result import EvaluationResult
+from .sets import DEFAULT_SET, EVALUATION_SETS, evaluation_set
 from .worst import draw_worst
 
 __all__ = [
+    "DEFAULT_SET",
+    "EVALUATION_SETS",
     "AnswerFrame",
     "BinnedNme",
     "EulerMae",
@@ -16,6 +19,7 @@ __all__ = [
     "draw_worst",
     "evaluate_params",
     "evaluate_regressor",
+    "evaluation_set",
     "load_params",
     "print_result",
 ]

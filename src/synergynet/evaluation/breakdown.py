@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from ..geometry.params import FloatArray
+from .metrics import DIGITS
 
 EDGES: Mapping[str, tuple[float, ...]] = {
     "yaw": (0, 15, 30, 45, 60, 75, 90),
@@ -41,6 +44,17 @@ class Group:
     nme: float
     median: float
     mae: float
+
+    def to_json(self) -> dict[str, Any]:
+        """``nme`` and ``mae`` under the names of the other numbers; None for NaN."""
+        return {
+            "by": self.name,
+            "range": [self.low, self.high],
+            "images": self.images,
+            "nme_percent": round(self.nme, DIGITS),
+            "nme_percent_median": round(self.median, DIGITS),
+            "euler_mae_degrees": None if math.isnan(self.mae) else round(self.mae, DIGITS),
+        }
 
 
 def break_down(

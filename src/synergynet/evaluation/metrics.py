@@ -20,6 +20,9 @@ YAW_EDGES = (30.0, 60.0)
 
 BIN_NAMES = ("0-30", "30-60", "60-90")
 
+DIGITS = 6
+"""Of numbers in JSON files."""
+
 
 @dataclass(frozen=True)
 class BinnedNme:
@@ -43,6 +46,22 @@ class BinnedNme:
         """Population standard deviation of the three bin means, as published."""
         return float(np.std(self.means))
 
+    def rows(self) -> list[tuple[float, float]]:
+        """(mean, std) of each bin and of all three."""
+        return [*zip(self.means, self.stds, strict=True), (self.mean, self.std)]
+
+    def mean_json(self) -> dict[str, float]:
+        """The means by bin, and theirs."""
+        return _by_bin(*self.means, self.mean)
+
+    def std_json(self) -> dict[str, float]:
+        """The standard deviations by bin, and that of the means."""
+        return _by_bin(*self.stds, self.std)
+
+
+def _by_bin(*values: float) -> dict[str, float]:
+    return {k: round(v, DIGITS) for k, v in zip((*BIN_NAMES, "mean"), values, strict=True)}
+
 
 @dataclass(frozen=True)
 class EulerMae:
@@ -57,6 +76,18 @@ class EulerMae:
     def mean(self) -> float:
         """Mean of the three axes."""
         return (self.yaw + self.pitch + self.roll) / 3
+
+    def numbers(self) -> dict[str, float]:
+        """By axis, and their mean."""
+        return {"yaw": self.yaw, "pitch": self.pitch, "roll": self.roll, "mean": self.mean}
+
+    def to_json(self) -> dict[str, float]:
+        return {name: round(value, DIGITS) for name, value in self.numbers().items()}
+
+    def published_line(self) -> str:
+        """As the official script prints it."""
+        axes = f"[{self.yaw:.3f}, {self.pitch:.3f}, {self.roll:.3f}]"
+        return f"Mean MAE = {self.mean:.3f} (in deg), [yaw,pitch,roll] = {axes}"
 
 
 def nme(predicted: ArrayLike, truth: ArrayLike) -> FloatArray:

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.readers.aflw2000_crops import Aflw2000
+from ..datasets.readers import Reader
 from ..errors import SynergyNetError
 from ..files.whole_file import write_whole
 from ..geometry.params import INPUT_SIZE, FloatArray
-from .result import EvaluationResult
+from .result import Result
 
 COUNT = 40
 COLUMNS = 8
@@ -20,16 +20,17 @@ _ZOOM = 2
 _TRUTH, _FOUND = (60, 60, 255), (80, 255, 80)  # BGR
 
 
-def draw_worst(dataset: Aflw2000, result: EvaluationResult, path: Path, count: int = COUNT) -> None:
+def draw_worst(dataset: Reader, result: Result, path: Path, count: int = COUNT) -> None:
     """Write a sheet of the worst faces: truth red, answer green, NME in percent above.
 
     Raises:
-        SynergyNetError: the file cannot be written.
+        SynergyNetError: no landmarks were measured, or the file cannot be written.
     """
     faces = result.faces
-    assert faces is not None
+    if faces is None:
+        raise SynergyNetError(f"{path}: {result.benchmark} measures no landmarks to draw")
     chosen = faces.worst(count)
-    crops = np.concatenate(list(dataset.crops(256)))[chosen]
+    crops = np.stack([dataset[int(row)].crop() for row in chosen])
     draw_sheet(path, crops, faces.truth[chosen], faces.landmarks[chosen], faces.nme[chosen])
 
 

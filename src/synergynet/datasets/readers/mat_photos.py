@@ -67,22 +67,19 @@ _SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
     **_POINTS,
 }
 _REQUIRED = ("Pose_Para", "Shape_Para", "Exp_Para", "pt2d")
+_FIELDS = {
+    "pose": "Pose_Para", "shape": "Shape_Para", "expression": "Exp_Para", "points2d": "pt2d",
+    "points3d": "pt3d_68", "texture": "Tex_Para", "color": "Color_Para",
+    "illumination": "Illum_Para", "roi": "roi",
+}  # fmt: skip
+"""Attribute of :class:`MatLabels` -> field."""
 
 
 @dataclass(frozen=True, eq=False)
 class MatLabels:
-    """One ``.mat``; units and frames in the text of this module.
+    """One ``.mat``, field by field; units and frames in the text of this module.
 
-    Attributes:
-        pose: (7,) pitch, yaw, roll (radians), tx, ty, tz (photo pixels), f (pixels per um).
-        shape: (199,).
-        expression: (29,).
-        points2d: (2, 68) in 300W-LP, (2, 21) in AFLW2000-3D; photo1.
-        points3d: (3, 68) photo1, or None where the file has none (300W-LP).
-        texture: (199,) or None.
-        color: (7,) or None.
-        illumination: (10,) or None.
-        roi: (4,) or None.
+    Vectors are flat. ``points3d`` is missing in 300W-LP, the rest with None may be anywhere.
     """
 
     pose: FloatArray
@@ -201,17 +198,7 @@ def read_mat(path: str | Path) -> MatLabels:
             fields[name] = value.reshape(-1)
     if not fields["Pose_Para"][6] > 0:
         raise SynergyNetError(f"{file}: Pose_Para: the scale f is {fields['Pose_Para'][6]:g}")
-    return MatLabels(
-        pose=fields["Pose_Para"],
-        shape=fields["Shape_Para"],
-        expression=fields["Exp_Para"],
-        points2d=fields["pt2d"],
-        points3d=fields.get("pt3d_68"),
-        texture=fields.get("Tex_Para"),
-        color=fields.get("Color_Para"),
-        illumination=fields.get("Illum_Para"),
-        roi=fields.get("roi"),
-    )
+    return MatLabels(**{name: fields[field] for name, field in _FIELDS.items() if field in fields})
 
 
 def _read_bytes(file: Path) -> bytes:

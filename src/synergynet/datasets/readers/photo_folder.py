@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SynergyNetError
-from .mat_photos import PHOTO_SIZE
+from ...face_model.model import FaceModel
+from ...regression.cropping import largest_side
+from . import LabelModel, Reader, Sample
+from .mat_photos import PHOTO_SIZE, Source, benchmark_box, photo1_to_crop1, read_mat
 
 _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 _NO_LABELS = ("Code", "landmarks")  # folders of the two collections with other .mat files
 _MAX_PHOTO_BYTES = 16 << 20
+_SMALLEST_BOX = 16  # photo pixels
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,73 @@ class Photo:
     image: Path
     labels: Path
     name: str
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoFolder(Reader):
+    """Samples of a folder with their benchmark's boxes; parameters are of ``bfm``."""
+
+    name: str
+    source: Source
+    photos: list[Photo]
+    bfm: FaceModel | None
+    unusable: list[str]
+    face_model_hash: str | None
+    evaluation_only: bool
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> Sample:
+        photo = self.photos[index]
+        labels = read_mat(photo.labels)
+        if labels.source != self.source:
+            raise SynergyNetError(f"{photo.labels}: of {labels.source}, not of {self.source}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            points = labels.landmarks(self.bfm)
+            box = benchmark_box(points)
+            raw = labels.params(box)
+            sane = np.isfinite(raw.astype(np.float32)).all()
+        x, y = box.center
+        if not (
+            sane
+            and _SMALLEST_BOX <= box.side <= largest_side((PHOTO_SIZE, PHOTO_SIZE))
+            and max(abs(x - PHOTO_SIZE / 2), abs(y - PHOTO_SIZE / 2)) < (PHOTO_SIZE + box.side) / 2
+        ):
+            raise SynergyNetError(f"{photo.labels}: the face is not in the photo")
+        return Sample(
+            photo.name,
+            partial(read_photo, photo.image),
+            box,
+            photo1_to_crop1(points, box),
+            labels.rotation,
+            raw,
+            (photo.image, photo.labels),
+        )
+
+
+def open_300w_lp(folder: Path, labels: LabelModel, skip: Path) -> PhotoFolder:
+    """300W-LP, whose landmarks ``labels`` must compute: the Basel Face Model."""
+    if labels.whitening is None:
+        raise SynergyNetError(
+            "300W-LP holds no 3D landmarks: give the 3dmm_data folder of the Basel Face Model "
+            "(--bfm) to compute them with"
+        )
+    return _open("300W-LP", "300w-lp", folder, labels, skip)
+
+
+def open_aflw2000(folder: Path, labels: LabelModel, skip: Path) -> PhotoFolder:
+    """AFLW2000-3D; only its parameters need the Basel Face Model."""
+    return _open("AFLW2000-3D", "aflw2000", folder, labels, skip)
+
+
+def _open(name: str, source: Source, folder: Path, labels: LabelModel, skip: Path) -> PhotoFolder:
+    photos, unusable = find_photos(folder, skip)
+    if not photos:
+        raise SynergyNetError(f"{folder}: no photo with a .mat beside it")
+    # Of the face models only the Basel Face Model's folder holds a whitening.
+    bfm, of_bfm = (None, None) if labels.whitening is None else (labels.model, labels.hash)
+    return PhotoFolder(name, source, photos, bfm, unusable, of_bfm, source == "aflw2000")
 
 
 def find_photos(folder: Path, skip: Path) -> tuple[list[Photo], list[str]]:

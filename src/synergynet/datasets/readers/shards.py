@@ -20,7 +20,7 @@ import json
 import mmap
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +30,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import SynergyNetError
 from ...geometry.params import N_PARAMS, FloatArray
-from .crop_list import check_name, refuse_evaluation_data
+from . import LabelModel
+from .crop_list import CropSet, check_name, refuse_evaluation_data
 from .crop_store import MAX_CROP_BYTES, LazyCrops, decode_crop
 
 INDEX_NAME = "index.json"
@@ -68,21 +69,6 @@ class ShardIndex(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Shards:
-    """The samples of one or more folders, in order.
-
-    names: (N,) as in the list; images: (N, 120, 120, 3), decoded when drawn;
-    params: (N, 62) float64 raw parameters of the face model with ``face_model_hash``.
-    """
-
-    names: list[str]
-    images: LazyCrops
-    params: FloatArray
-    face_model: str
-    face_model_hash: str
-
-
-@dataclass(frozen=True, eq=False)
 class _Shard:
     """A tar file with the places of its crops, names and labels."""
 
@@ -104,7 +90,18 @@ class _Shard:
         return decode_crop(data, f"{self.file}: '{self.names[row]}'")
 
 
-def read_shards(folders: Sequence[Path]) -> Shards:
+def open_folder(folder: Path, labels: LabelModel, skip: Path) -> CropSet:
+    """A folder of shards, whose labels must be of ``labels``."""
+    found = read_shards([folder])
+    if found.face_model_hash != labels.hash:
+        raise SynergyNetError(
+            f"{folder}: labels of face model '{found.face_model}', not of '{labels.model.name}' "
+            "(and this version); name the one that they were packed with"
+        )
+    return replace(found, model=labels.model)
+
+
+def read_shards(folders: Sequence[Path]) -> CropSet:
     """Read all labels, and find all crops, of folders that ``synergynet data pack`` wrote.
 
     Raises:
@@ -129,7 +126,8 @@ def read_shards(folders: Sequence[Path]) -> Shards:
     row = np.concatenate([np.arange(len(s.names)) for s in shards])
     images = LazyCrops(lambda i: shards[which[i]].read(row[i]), np.arange(len(row)))
     names = [name for shard in shards for name in shard.names]
-    return Shards(names, images, np.concatenate([s.params for s in shards]), name, model_hash)
+    raw = np.concatenate([s.params for s in shards])
+    return CropSet(", ".join(map(str, folders)), names, images, raw, name, model_hash)
 
 
 def read_index(folder: Path) -> ShardIndex:
