@@ -356,7 +356,10 @@ def test_damage_is_one_sentence(packed: Path, tmp_path: Path, case: str) -> None
 def test_broken_crops_are_named_when_they_are_drawn(packed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shards"
     small = cv2.imencode(".jpg", np.zeros((90, 120, 3), np.uint8))[1].tobytes()
-    for data, message in ((small, "120x90 pixels, expected 120x120"), (b"text", "not a readable image")):
+    for data, message in (
+        (small, "120x90 pixels, expected 120x120"),
+        (b"text", "not a readable image"),
+    ):
         shutil.copytree(packed, folder, dirs_exist_ok=True)
         member(3, data=data)(folder)
         images = shards.read_shards([folder]).images

@@ -26,14 +26,10 @@ class FrameOption(str, Enum):
 
 
 def evaluate(
-    root: Annotated[
-        Path,
-        typer.Option(help=f"Folder of the benchmark. {_ROOTS}."),
-    ],
+    root: Annotated[Path, typer.Option(help=f"Folder of the benchmark. {_ROOTS}.")],
     benchmark: Annotated[SetOption, typer.Option("--set", help="Benchmark.")] = _DEFAULT_SET,
     weights: Annotated[
-        str | None,
-        typer.Option(help="Checkpoint to measure. Default: the shipped weights."),
+        str | None, typer.Option(help="Checkpoint to measure. Default: the shipped weights.")
     ] = None,
     params: Annotated[
         Path | None,
@@ -58,15 +54,13 @@ def evaluate(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write all numbers to this file.")] = None,
     list_file: Annotated[
-        Path | None,
-        typer.Option("--list", help="Crop names. Default: the root's own list."),
+        Path | None, typer.Option("--list", help="Crop names. Default: the root's own list.")
     ] = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Crops that the network sees at a time.")
     ] = 128,
     mirror: Annotated[
-        bool,
-        typer.Option(help="Average each answer with that of the mirrored crop."),
+        bool, typer.Option(help="Average each answer with that of the mirrored crop.")
     ] = False,
     groups: Annotated[
         bool, typer.Option(help="Also print the accuracy by yaw, pitch, roll and face size.")
@@ -107,11 +101,7 @@ def evaluate(
         raw = load_params(params)
         model, _ = resolve_face_model(face_model)
         result = evaluate_params(
-            dataset,
-            raw,
-            model,
-            "protocol" if frame is None else frame.value,
-            weights=str(params),
+            dataset, raw, model, "protocol" if frame is None else frame.value, weights=str(params)
         )
     else:
         from ..regression import load_regressor

@@ -75,11 +75,8 @@ class _Task:
     target: FaceModel | None = field(compare=False)  # None: the parameters as they stand
 
 
-@dataclass(frozen=True, eq=False)
-class _Done:
-    names: list[str]
-    params: FloatArray  # (n, 62) raw
-    bad: list[str]
+_Done = tuple[list[str], FloatArray, list[str]]
+"""Names, (n, 62) raw parameters, and sentences of what is left out."""
 
 
 def prepare(
@@ -134,12 +131,12 @@ def prepare(
     _reader.cache_clear()
     chunks = chunks_of(len(reader), _CHUNK)
     results = in_order(_prepare_chunk, task, chunks, workers, progress, total=len(reader))
-    bad = sorted([*reader.unusable, *(sentence for result in results for sentence in result.bad)])
+    bad = sorted([*reader.unusable, *(sentence for _, _, left in results for sentence in left)])
     write_whole(output / BAD_NAME, "".join(f"{sentence}\n" for sentence in bad).encode())
-    names = [name for result in results for name in result.names]
+    names = [name for some, _, _ in results for name in some]
     if not names:
         raise SynergyNetError(f"{folder}: none of {len(reader)} photos can be used; {bad[0]}")
-    raw = np.concatenate([result.params for result in results])
+    raw = np.concatenate([params for _, params, _ in results])
     if not straight or whitening is None:
         whitening = label_whitening(raw)
     list_name = TEST_LIST if reader.evaluation_only else TRAIN_LIST
@@ -187,9 +184,9 @@ def _prepare_chunk(task: _Task, rows: range) -> _Done:
             bad.append(str(error))
     names = [sample.name for sample in good]
     if not good:
-        return _Done([], np.zeros((0, 62)), bad)
+        return [], np.zeros((0, 62)), bad
     if task.target is None:
-        return _Done(names, np.stack([_known(sample.params, sample) for sample in good]), bad)
+        return names, np.stack([_known(sample.params, sample) for sample in good]), bad
     points = np.stack([_known(sample.landmarks, sample) for sample in good])
     points[..., 2] -= points[..., 2].mean(axis=1, keepdims=True)
     rotation = np.stack([_known(sample.rotation, sample) for sample in good])
@@ -198,7 +195,7 @@ def _prepare_chunk(task: _Task, rows: range) -> _Done:
     for name, nme in zip(names, fit.nme, strict=True):
         if not nme < WORST_FIT:
             bad.append(f"{name}: its landmarks are no face (fitted to {nme:.0%} of its size)")
-    return _Done(list(compress(names, keep)), fit.params[keep], bad)
+    return list(compress(names, keep)), fit.params[keep], bad
 
 
 def _known(value: FloatArray | None, sample: Sample) -> FloatArray:

@@ -2,11 +2,9 @@
 
 from .aflw2000 import EvaluationResult
 from .answers import evaluate_params, evaluate_regressor, load_params
-from .breakdown import Group
-from .metrics import AnswerFrame, BinnedNme, EulerMae
-from .report import print_result
+from .metrics import AnswerFrame, BinnedNme, EulerMae, Group
+from .report import draw_worst, print_result
 from .sets import DEFAULT_SET, EVALUATION_SETS, evaluation_set
-from .worst import draw_worst
 
 __all__ = [
     "DEFAULT_SET",

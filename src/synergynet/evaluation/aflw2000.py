@@ -14,13 +14,13 @@ from ..datasets.readers.aflw2000_crops import BENCHMARK_IMAGES, Aflw2000, load_a
 from ..errors import SynergyNetError
 from ..geometry import frames, pose
 from ..geometry.params import FloatArray
-from .answers import Answers
-from .breakdown import Group, break_down
 from .metrics import (
     BIN_NAMES,
     BinnedNme,
     EulerMae,
+    Group,
     binned_nme,
+    break_down,
     euler_mae,
     exact_photo_points,
     nme,
@@ -90,22 +90,20 @@ class EvaluationResult(Result):
         return [nme_table(errors, counts), euler_table(angles), *more]
 
 
-def measure(dataset: Reader, answers: Answers) -> EvaluationResult:
-    """Measure answers to all crops of an :class:`Aflw2000`, in their order.
-
-    Raises:
-        SynergyNetError: they decode to no face, or a bin of the NME is empty.
-    """
-    data = cast(Aflw2000, dataset)
-    official = official_photo_points(answers.landmarks, answers.frame, data.roi)
-    exact = exact_photo_points(answers.landmarks, answers.frame, data.roi_unclipped)
+def measure(
+    dataset: Reader, landmarks: FloatArray, cameras: FloatArray, facts: dict[str, Any]
+) -> EvaluationResult:
+    """As :class:`.sets.EvaluationSet` says; SynergyNetError also if a bin of the NME is empty."""
+    data, frame = cast(Aflw2000, dataset), facts["frame"]
+    official = official_photo_points(landmarks, frame, data.roi)
+    exact = exact_photo_points(landmarks, frame, data.roi_unclipped)
     usable = np.isfinite(official).all() and np.isfinite(exact).all()
-    if not usable or not np.linalg.norm(answers.cameras[:, :2, :3], axis=-1).all():
+    if not usable or not np.linalg.norm(cameras[:, :2, :3], axis=-1).all():
         raise SynergyNetError(
-            f"{answers.weights}: answers decode to no face; are they raw parameters?"
+            f"{facts['weights']}: answers decode to no face; are they raw parameters?"
         )
     truths = {"ori": data.points_ori, "re": data.points_re}
-    cameras = answers.cameras[data.euler_index]
+    cameras = cameras[data.euler_index]
     angles = pose.euler_from_camera(cameras, "exact")
     errors = nme(exact, data.points_ori)
     a, b, c = np.bincount(yaw_bins(data.yaw), minlength=len(BIN_NAMES)).tolist()
@@ -121,7 +119,7 @@ def measure(dataset: Reader, answers: Answers) -> EvaluationResult:
             frames.photo1_to_crop1(exact, data.roi_unclipped),
             frames.photo1_to_crop1(np.swapaxes(data.points_ori, 1, 2), data.roi_unclipped),
         ),
-        **answers.facts(),
+        **facts,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,41 +24,6 @@ from .result import Result
 from .sets import evaluation_set
 
 _MAX_PARAMS_BYTES = 256 << 20
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Answers:
-    """Decoded answers to N crops, in their order.
-
-    Attributes:
-        landmarks: (N, 68, 3) in ``frame``, y down.
-        cameras: (N, 3, 4).
-        frame, border, mirror, weights: as in :class:`.result.Result`.
-        face_model: decoded them.
-        start: ``time.perf_counter()`` before the crops were read.
-    """
-
-    landmarks: FloatArray
-    cameras: FloatArray
-    frame: AnswerFrame
-    face_model: FaceModel
-    weights: str
-    start: float
-    border: int = 0
-    mirror: bool = False
-
-    def facts(self) -> dict[str, Any]:
-        """Arguments that every :class:`.result.Result` takes."""
-        return {
-            "weights": self.weights,
-            "face_model": self.face_model.name,
-            "face_model_hash": self.face_model.hash,
-            "frame": self.frame,
-            "border": self.border,
-            "mirror": self.mirror,
-            "images": len(self.landmarks),
-            "seconds": time.perf_counter() - self.start,
-        }
 
 
 def load_params(path: str | Path) -> FloatArray:
@@ -103,15 +68,8 @@ def evaluate_params(
     checked = _checked(raw, len(dataset), weights)
     with np.errstate(over="ignore", invalid="ignore"):
         landmarks = face_model.decode_landmarks(checked)
-    answers = Answers(
-        landmarks=landmarks,
-        cameras=params.split(checked)[0],
-        frame=frame,
-        face_model=face_model,
-        weights=weights,
-        start=start,
-    )
-    return evaluation_set(dataset.name).measure(dataset, answers)
+    facts = {"weights": weights, "frame": frame, "border": 0, "mirror": False}
+    return _measure(dataset, landmarks, params.split(checked)[0], face_model, start, facts)
 
 
 def evaluate_regressor(
@@ -155,17 +113,28 @@ def evaluate_regressor(
             camera = (camera + pose.mirror_camera(params.split(raw)[0])) / 2
         landmarks.append(points)
         cameras.append(camera)
-    answers = Answers(
-        landmarks=np.concatenate(landmarks),
-        cameras=np.concatenate(cameras),
-        frame=info.frame,
-        face_model=face_model,
-        weights=weights,
-        start=start,
-        border=info.border,
-        mirror=mirror,
-    )
-    return evaluation_set(dataset.name).measure(dataset, answers)
+    facts = {
+        "weights": weights, "frame": info.frame, "border": info.border, "mirror": mirror
+    }  # fmt: skip
+    decoded = np.concatenate(landmarks), np.concatenate(cameras)
+    return _measure(dataset, *decoded, face_model, start, facts)
+
+
+def _measure(
+    dataset: Reader,
+    landmarks: FloatArray,
+    cameras: FloatArray,
+    face_model: FaceModel,
+    start: float,
+    facts: dict[str, Any],
+) -> Result:
+    facts |= {
+        "face_model": face_model.name,
+        "face_model_hash": face_model.hash,
+        "images": len(dataset),
+    }
+    result = evaluation_set(dataset.name).measure(dataset, landmarks, cameras, facts)
+    return replace(result, seconds=time.perf_counter() - start)
 
 
 def _checked(raw: ArrayLike, rows: int, weights: str) -> FloatArray:

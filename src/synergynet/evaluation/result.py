@@ -63,7 +63,7 @@ class Result(ABC):
     border: int
     mirror: bool
     images: int
-    seconds: float
+    seconds: float = 0.0
     faces: MeasuredFaces | None = field(default=None, repr=False, compare=False)
 
     @abstractmethod

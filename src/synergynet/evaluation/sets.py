@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..datasets.readers import Reader
+from ..geometry.params import FloatArray
 
 if TYPE_CHECKING:
-    from .answers import Answers
     from .result import Result
 
 DEFAULT_SET = "aflw2000-3d"
@@ -32,8 +32,19 @@ class EvaluationSet(Protocol):
             SynergyNetError: a file is missing, broken, or does not agree with the list.
         """
 
-    def measure(self, dataset: Reader, answers: Answers) -> Result:
-        """The published numbers; SynergyNetError if the answers show no faces."""
+    def measure(
+        self, dataset: Reader, landmarks: FloatArray, cameras: FloatArray, facts: dict[str, Any]
+    ) -> Result:
+        """The published numbers of answers to all crops, in their order.
+
+        Args:
+            landmarks: (N, 68, 3) in the frame ``facts["frame"]``, y down.
+            cameras: (N, 3, 4).
+            facts: what :class:`.result.Result` says of the network.
+
+        Raises:
+            SynergyNetError: the answers show no faces.
+        """
 
 
 def evaluation_set(name: str) -> EvaluationSet:

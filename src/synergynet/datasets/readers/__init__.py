@@ -1,6 +1,6 @@
 """Data sets behind one protocol: a :class:`Reader` hands out one :class:`Sample` a face.
 
-A new data set is one module with a function that opens it, and one line of ``READERS``.
+A new data set is one module with a function ``open_folder``, and one line of ``READERS``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ...geometry.crops import CropBox
 from ...geometry.params import FloatArray, Whitening
 
 READERS = {
-    "300w-lp": ("photo_folder:open_300w_lp", "photos with .mat files"),
-    "aflw2000": ("photo_folder:open_aflw2000", "photos with .mat files, for evaluation only"),
-    "list": ("list_folder:open_folder", "a folder with train.list"),
-    "shards": ("shards:open_folder", "a folder that 'data pack' wrote"),
+    "300w-lp": ("photo_folder", "photos with .mat files"),
+    "aflw2000": ("photo_folder", "photos with .mat files, for evaluation only"),
+    "list": ("list_folder", "a folder with train.list"),
+    "shards": ("shards", "a folder that 'data pack' wrote"),
 }
-"""Name -> (module of this package:function as :func:`open_reader` calls it, what its files are)."""
+"""Name -> (module of this package, whose ``open_folder`` opens it; what its files are)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +117,6 @@ def open_reader(name: str, folder: Path, labels: LabelModel, skip: Path) -> Read
     """
     if not folder.is_dir():
         raise SynergyNetError(f"{folder}: no such folder")
-    module, function = READERS[name][0].split(":")
-    reader: Reader = getattr(import_module(f"{__name__}.{module}"), function)(folder, labels, skip)
+    module = import_module(f"{__name__}.{READERS[name][0]}")
+    reader: Reader = module.open_folder(name, folder, labels, skip)
     return reader

@@ -120,14 +120,21 @@ def _listing(folder: Path) -> set[str]:
 
 def read_crop_bytes(file: Path) -> bytes:
     """A crop as it is stored, compressed; SynergyNetError if there is none or a huge one."""
+    return read_small(file, MAX_CROP_BYTES, "120x120 crop")
+
+
+def read_small(file: Path, most: int, what: str) -> bytes:
+    """A file's bytes; SynergyNetError if it is missing or larger than ``most``, so no ``what``."""
     try:
         with file.open("rb", buffering=0) as stream:
             size = os.fstat(stream.fileno()).st_size
-            if size > MAX_CROP_BYTES:
-                raise SynergyNetError(f"{file}: larger than 1 MiB, not a 120x120 crop")
+            if size > most:
+                raise SynergyNetError(f"{file}: larger than {most >> 20} MiB, not a {what}")
             return stream.read(size)
+    except FileNotFoundError as error:
+        raise SynergyNetError(f"{file}: missing, no such file") from error
     except OSError as error:
-        raise SynergyNetError(f"{file}: missing ({error.strerror})") from error
+        raise SynergyNetError(f"{file}: cannot be read ({error.strerror})") from error
 
 
 def decode_crop(data: bytes, origin: object) -> NDArray[np.uint8]:

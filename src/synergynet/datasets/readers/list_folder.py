@@ -71,7 +71,7 @@ def claim_folder(output: Path, record: str, settings: dict[str, object]) -> None
     write_whole(file, json.dumps(settings, indent=1).encode())
 
 
-def open_folder(folder: Path, labels: LabelModel, skip: Path | None = None) -> CropSet:
+def open_folder(name: str, folder: Path, labels: LabelModel, skip: Path) -> CropSet:
     """Read a folder that holds a training list; crops are read when they are drawn.
 
     Raises:
@@ -89,7 +89,8 @@ def open_folder(folder: Path, labels: LabelModel, skip: Path | None = None) -> C
 def open_list(folder: Path, face_model: str) -> tuple[CropSet, FaceModel]:
     """:func:`open_folder`, with labels of the face model that ``--face-model`` names."""
     model, whitening = resolve_face_model(face_model)
-    return open_folder(folder, LabelModel(model, whitening, model.hash)), model
+    labels = LabelModel(model, whitening, model.hash)
+    return open_folder("list", folder, labels, skip=folder), model
 
 
 def in_order(

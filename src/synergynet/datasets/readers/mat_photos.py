@@ -45,6 +45,7 @@ from ...geometry import frames, params, pose
 from ...geometry.crops import CropBox, aflw2000_roi
 from ...geometry.landmarks import N_LANDMARKS
 from ...geometry.params import INPUT_SIZE, N_EXPRESSION, N_SHAPE, FloatArray
+from .crop_store import read_small
 
 PHOTO_SIZE = 450
 """Both collections cut every picture to 450x450 pixels; the labels count those."""
@@ -182,7 +183,7 @@ def read_mat(path: str | Path) -> MatLabels:
     """
     file = Path(path)
     try:
-        fields = read_arrays(_read_bytes(file), _SHAPES.keys())
+        fields = read_arrays(read_small(file, _MAX_BYTES, ".mat of labels"), _SHAPES.keys())
     except ValueError as error:
         raise SynergyNetError(f"{file}: not a readable .mat file ({error})") from error
     for name in _REQUIRED:
@@ -199,14 +200,3 @@ def read_mat(path: str | Path) -> MatLabels:
     if not fields["Pose_Para"][6] > 0:
         raise SynergyNetError(f"{file}: Pose_Para: the scale f is {fields['Pose_Para'][6]:g}")
     return MatLabels(**{name: fields[field] for name, field in _FIELDS.items() if field in fields})
-
-
-def _read_bytes(file: Path) -> bytes:
-    if not file.is_file():
-        raise SynergyNetError(f"{file}: no such file")
-    try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise SynergyNetError(f"{file}: larger than {_MAX_BYTES >> 20} MiB, not such a label")
-        return file.read_bytes()
-    except OSError as error:
-        raise SynergyNetError(f"{file}: cannot be read ({error.strerror})") from error

@@ -15,11 +15,11 @@ from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
 from ...regression.cropping import largest_side
 from . import LabelModel, Reader, Sample
+from .crop_store import read_small
 from .mat_photos import PHOTO_SIZE, Source, benchmark_box, photo1_to_crop1, read_mat
 
 _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 _NO_LABELS = ("Code", "landmarks")  # folders of the two collections with other .mat files
-_MAX_PHOTO_BYTES = 16 << 20
 _SMALLEST_BOX = 16  # photo pixels
 
 
@@ -36,13 +36,19 @@ class Photo:
 class PhotoFolder(Reader):
     """Samples of a folder with their benchmark's boxes; parameters are of ``bfm``."""
 
-    name: str
     source: Source
     photos: list[Photo]
     bfm: FaceModel | None
     unusable: list[str]
     face_model_hash: str | None
-    evaluation_only: bool
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return "AFLW2000-3D" if self.evaluation_only else "300W-LP"
+
+    @property
+    def evaluation_only(self) -> bool:  # type: ignore[override]
+        return self.source == "aflw2000"
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -75,28 +81,20 @@ class PhotoFolder(Reader):
         )
 
 
-def open_300w_lp(folder: Path, labels: LabelModel, skip: Path) -> PhotoFolder:
-    """300W-LP, whose landmarks ``labels`` must compute: the Basel Face Model."""
-    if labels.whitening is None:
+def open_folder(name: str, folder: Path, labels: LabelModel, skip: Path) -> PhotoFolder:
+    """300W-LP, whose landmarks the Basel Face Model must compute, or AFLW2000-3D."""
+    source: Source = "300w-lp" if name == "300w-lp" else "aflw2000"
+    # Of all face models only the Basel Face Model's folder holds a whitening.
+    bfm, of_bfm = (None, None) if labels.whitening is None else (labels.model, labels.hash)
+    if bfm is None and source == "300w-lp":
         raise SynergyNetError(
             "300W-LP holds no 3D landmarks: give the 3dmm_data folder of the Basel Face Model "
             "(--bfm) to compute them with"
         )
-    return _open("300W-LP", "300w-lp", folder, labels, skip)
-
-
-def open_aflw2000(folder: Path, labels: LabelModel, skip: Path) -> PhotoFolder:
-    """AFLW2000-3D; only its parameters need the Basel Face Model."""
-    return _open("AFLW2000-3D", "aflw2000", folder, labels, skip)
-
-
-def _open(name: str, source: Source, folder: Path, labels: LabelModel, skip: Path) -> PhotoFolder:
     photos, unusable = find_photos(folder, skip)
     if not photos:
         raise SynergyNetError(f"{folder}: no photo with a .mat beside it")
-    # Of the face models only the Basel Face Model's folder holds a whitening.
-    bfm, of_bfm = (None, None) if labels.whitening is None else (labels.model, labels.hash)
-    return PhotoFolder(name, source, photos, bfm, unusable, of_bfm, source == "aflw2000")
+    return PhotoFolder(source, photos, bfm, unusable, of_bfm)
 
 
 def find_photos(folder: Path, skip: Path) -> tuple[list[Photo], list[str]]:
@@ -138,13 +136,13 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     Raises:
         SynergyNetError: missing, too large, not an image, or not of 450x450 pixels.
     """
+    data = read_small(path, 16 << 20, "photo of 450x450 pixels")
     try:
-        if path.stat().st_size > _MAX_PHOTO_BYTES:
-            raise SynergyNetError(f"{path}: larger than {_MAX_PHOTO_BYTES >> 20} MiB")
-        data = np.fromfile(path, dtype=np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (OSError, cv2.error) as error:
-        raise SynergyNetError(f"{path}: not a readable image ({error})") from error
+        image = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error:  # no bytes, or more pixels than OpenCV takes
+        image = None
     if image is None:
         raise SynergyNetError(f"{path}: not a readable image")
     if image.shape[:2] != (PHOTO_SIZE, PHOTO_SIZE):

@@ -32,7 +32,7 @@ from ...errors import SynergyNetError
 from ...geometry.params import N_PARAMS, FloatArray
 from . import LabelModel
 from .crop_list import CropSet, check_name, refuse_evaluation_data
-from .crop_store import MAX_CROP_BYTES, LazyCrops, decode_crop
+from .crop_store import MAX_CROP_BYTES, LazyCrops, decode_crop, read_small
 
 INDEX_NAME = "index.json"
 PARAMS_SUFFIX = "params.npy"
@@ -41,7 +41,6 @@ MAX_SHARD_SIZE = 1_000_000
 
 _CROP_SUFFIXES = ("jpg", "png")
 _MAX_JSON_BYTES = 1 << 16
-_MAX_INDEX_BYTES = 64 << 20
 _MEMBER = re.compile(r"(\d{8,})\.([a-z.]+)")
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -90,7 +89,7 @@ class _Shard:
         return decode_crop(data, f"{self.file}: '{self.names[row]}'")
 
 
-def open_folder(folder: Path, labels: LabelModel, skip: Path) -> CropSet:
+def open_folder(name: str, folder: Path, labels: LabelModel, skip: Path) -> CropSet:
     """A folder of shards, whose labels must be of ``labels``."""
     found = read_shards([folder])
     if found.face_model_hash != labels.hash:
@@ -138,14 +137,12 @@ def read_index(folder: Path) -> ShardIndex:
             f"{file}: missing; give a folder that `synergynet data pack` wrote to the end "
             "(run the same command again to finish it)"
         )
-    if file.stat().st_size > _MAX_INDEX_BYTES:
-        raise SynergyNetError(f"{file}: larger than 64 MiB, not an index of shards")
     try:
-        return ShardIndex.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
+        return ShardIndex.model_validate_json(read_small(file, 64 << 20, "list of shards"))
+    except ValidationError as error:
         raise SynergyNetError(
-            f"{file}: not an index of shards of this version ({first}); pack the list again"
+            f"{file}: not an index of shards of this version ({error.errors()[0]['msg']}); "
+            "pack the list again"
         ) from error
 
 

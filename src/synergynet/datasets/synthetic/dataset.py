@@ -52,6 +52,7 @@ DEPTH_STEP, DEPTH_OFFSET = 0.01, -300.0
 
 _CHUNK = 64
 _PER_FOLDER = 1000
+_IN_PARTS = {"params62", "landmarks68", "visibility", "unit_weights"}
 
 
 @dataclass(frozen=True)
@@ -212,11 +213,10 @@ def _read_part(file: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(file, allow_pickle=False) as data:
             part = dict(data)
-    except Exception as error:  # zipfile and zlib raise many kinds on broken files
-        raise SynergyNetError(f"{file}: missing or broken; run the same command again") from error
-    if part.keys() < {"params62", "landmarks68", "visibility", "unit_weights"}:
-        raise SynergyNetError(f"{file}: missing or broken; run the same command again")
-    if part["landmarks68"].shape[1:] != (3, N_LANDMARKS):
+        whole = part.keys() >= _IN_PARTS and part["landmarks68"].shape[1:] == (3, N_LANDMARKS)
+    except Exception:  # zipfile and zlib raise many kinds on broken files
+        whole = False
+    if not whole:
         raise SynergyNetError(f"{file}: missing or broken; run the same command again")
     return part
 
