@@ -103,10 +103,10 @@ def turn(
 
     Crops that `synergynet train` holds back for validation are left alone.
     """
+    from ..datasets.profiling import turn_list
     from ..datasets.readers.crop_list import trusted
     from ..datasets.readers.list_folder import CROPS_NAME, open_list
     from ..datasets.splits import validation_mask
-    from ..datasets.turned import turn_list
     from ..errors import SynergyNetError
 
     labelled, model = open_list(folder, face_model)
