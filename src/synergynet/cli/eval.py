@@ -10,6 +10,7 @@ import typer
 
 from ..errors import SynergyNetError
 from ..evaluation.sets import DEFAULT_SET, EVALUATION_SETS
+from .options import FaceModelOption, WeightsOption
 
 SetOption = Enum("SetOption", {name: name for name in EVALUATION_SETS}, type=str)  # type: ignore[misc]
 """The benchmarks that there is a protocol for."""
@@ -28,9 +29,7 @@ class FrameOption(str, Enum):
 def evaluate(
     root: Annotated[Path, typer.Option(help=f"Folder of the benchmark. {_ROOTS}.")],
     benchmark: Annotated[SetOption, typer.Option("--set", help="Benchmark.")] = _DEFAULT_SET,
-    weights: Annotated[
-        str | None, typer.Option(help="Checkpoint to measure. Default: the shipped weights.")
-    ] = None,
+    weights: WeightsOption = None,
     params: Annotated[
         Path | None,
         typer.Option(
@@ -38,13 +37,7 @@ def evaluate(
             "instead of running a network."
         ),
     ] = None,
-    face_model: Annotated[
-        str | None,
-        typer.Option(
-            help="'open-head', a 3dmm_data folder, or an .npz face model. "
-            "Default: the one inside the checkpoint, else open-head."
-        ),
-    ] = None,
+    face_model: FaceModelOption = None,
     frame: Annotated[
         FrameOption | None,
         typer.Option(

@@ -50,6 +50,8 @@ class WeightsInfo:
     accuracy: Mapping[str, float] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     error_head: ErrorHead | None = None
+    crop_rule: str = "landmark_square"
+    detector_calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def to_metadata(self) -> dict[str, str]:
         """Every field as a JSON string; float32 whitening survives exactly."""

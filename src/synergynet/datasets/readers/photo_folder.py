@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
-from ...regression.cropping import largest_side
+from ...geometry.boxes import largest_side
 from . import LabelModel, Reader, Sample
 from .crop_store import read_small
 from .mat_photos import PHOTO_SIZE, Source, benchmark_box, photo1_to_crop1, read_mat
