@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SynergyNetError
-from ...face_model.model import FaceModel
-from ...geometry.crops import CropBox
-from ...geometry.params import FloatArray, Whitening
+
+if TYPE_CHECKING:
+    from ...face_model.model import FaceModel
+    from ...geometry.crops import CropBox
+    from ...geometry.params import FloatArray, Whitening
 
 READERS = {
     "300w-lp": ("photo_folder", "photos with .mat files"),
