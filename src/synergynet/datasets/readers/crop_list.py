@@ -22,7 +22,7 @@ from ...geometry import frames, params, pose
 from ...geometry.landmarks import MIRROR
 from ...geometry.params import N_PARAMS, FloatArray, Whitening
 from . import Reader, Sample
-from .crop_store import CropImages, crop_files
+from .crop_store import CropImages, crop_files, read_small
 
 WHITENING_NAME = "param_whitening.pkl"
 """Lies beside the labels, or in the 3dmm_data folder of their face model."""
@@ -113,9 +113,10 @@ def check_name(name: str, source: Path) -> None:
 def read_list(path: Path, check: Callable[[str, Path], None] = check_name) -> list[str]:
     """Names of a list file, one relative file name a line; ``check`` refuses bad ones."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_small(path, _MAX_LABEL_BYTES, "list of file names").decode()
+    except UnicodeDecodeError as error:
         raise SynergyNetError(f"{path}: not a readable text file ({error})") from error
+    lines = text.replace("\r", "\n").split("\n")
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise SynergyNetError(f"{path}: the list is empty; it has a file name a line")

@@ -125,14 +125,14 @@ def read_crop_bytes(file: Path) -> bytes:
 
 def read_small(file: Path, most: int, what: str) -> bytes:
     """A file's bytes; SynergyNetError if it is missing or larger than ``most``, so no ``what``."""
+    if not file.is_file():
+        raise SynergyNetError(f"{file}: missing, no such file")
     try:
         with file.open("rb", buffering=0) as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > most:
                 raise SynergyNetError(f"{file}: larger than {most >> 20} MiB, not a {what}")
             return stream.read(size)
-    except FileNotFoundError as error:
-        raise SynergyNetError(f"{file}: missing, no such file") from error
     except OSError as error:
         raise SynergyNetError(f"{file}: cannot be read ({error.strerror})") from error
 
