@@ -21,8 +21,8 @@ from synergynet.weights.error_head import ErrorHead
 from synergynet.weights.info import WeightsInfo
 
 REPO = Path(__file__).parents[1]
-sys.path.insert(0, str(REPO / "tools" / "build"))
-from confidence_measures import (  # noqa: E402
+sys.path.insert(0, str(REPO / "tools"))
+from shared.confidence_measures import (  # noqa: E402
     background_squares,
     calibrate,
     degrade,

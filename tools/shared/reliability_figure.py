@@ -1,14 +1,13 @@
-"""The picture of calibrate_confidence.py: what was expected against what was observed."""
-
-from __future__ import annotations
+"""The reliability diagram of an error head: what was expected against what was observed."""
 
 import cv2
 import numpy as np
-from confidence_measures import Reliability
 from numpy.typing import NDArray
 
 from synergynet.geometry.params import FloatArray
 from synergynet.regression.trust import USABLE_NME
+
+from .confidence_measures import Reliability
 
 
 def draw_reliability(
