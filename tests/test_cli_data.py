@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import importlib
 import os
 import pickle
 import pickletools
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,10 +25,13 @@ pytest.importorskip("scipy.io", reason="the test files are written with SciPy")
 
 from fake_photos import write_photo
 
+from synergynet.datasets.pack import pack_shards
 from synergynet.datasets.prepare import prepare
-from synergynet.datasets.readers import crop_list
+from synergynet.datasets.readers import READERS, crop_list
+from synergynet.datasets.readers.list_folder import open_list
 from synergynet.datasets.readers.mat_photos import benchmark_box, photo1_to_crop1, read_mat
 from synergynet.errors import SynergyNetError
+from synergynet.evaluation import EVALUATION_SETS, evaluation_set
 from synergynet.face_model.official import load_official
 from synergynet.face_model.open_head import load_open_head
 
@@ -259,6 +264,44 @@ def test_open_head_labels_are_trained_on_as_they_are(
     (tmp_path / "out" / crop_list.EVALUATION_ONLY_NAME).touch()
     with pytest.raises(SynergyNetError, match="must not be trained on"):
         load_training_data(config, target)
+
+
+def test_lists_and_shards_are_prepared_again(
+    prepared: Path, official: Path, tmp_path: Path
+) -> None:
+    """Labels of their own model as they stand, those of another fitted to their landmarks."""
+    labelled, model = open_list(prepared, str(official))
+    whitening = load_official(official)[1]
+    pack_shards(
+        prepared / "crops", labelled.names, labelled.params, model, [tmp_path / "s"], shard_size=9
+    )
+    stored = crop_list.read_crops(prepared / "crops", labelled.names).astype(int)
+    for source, folder in (("list", prepared), ("shards", tmp_path / "s")):
+        out = tmp_path / source
+        again = prepare(source, folder, out, model, (model, whitening), workers=2)
+        assert again.count == N and not again.bad
+        found, _ = open_list(out, str(official))
+        assert found.names == labelled.names
+        np.testing.assert_allclose(found.params, labelled.params, rtol=1e-5, atol=1e-5)
+        crops = crop_list.read_crops(out / "crops", found.names)
+        assert np.abs(crops - stored).mean() < 3  # JPEG twice
+    target = replace(model, name="other", mean=model.mean * 1.1)
+    prepare("list", prepared, tmp_path / "other", target, (model, whitening))
+    fitted, _ = open_list(tmp_path / "other", str(official))
+    error = target.decode_landmarks(fitted.params) - model.decode_landmarks(labelled.params)
+    assert fitted.names == labelled.names
+    assert np.linalg.norm(error[..., :2], axis=-1).mean() < 4  # pixels; shapes are random
+    with pytest.raises(SynergyNetError, match=r"of face model '.*', not of 'other'"):
+        prepare("shards", tmp_path / "s", tmp_path / "none", target, None)
+
+
+def test_every_reader_and_every_benchmark_is_where_its_registry_says() -> None:
+    for module, about in READERS.values():
+        found = importlib.import_module(f"synergynet.datasets.readers.{module}")
+        assert callable(found.open_folder) and about
+    for name in EVALUATION_SETS:
+        protocol = evaluation_set(name)
+        assert callable(protocol.load) and callable(protocol.measure)
 
 
 def test_group_help_names_its_commands() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from helpers import ASTRONAUT, REPO, centred, colours, run, weights_info, write_
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError
-from synergynet.evaluation.confidence import (
+from synergynet.face_model.npz import load_npz, save_npz
+from synergynet.regression import LOST_BELOW, cut_crops, load_regressor
+from synergynet.regression.trust import confidence
+from synergynet.weights.error_head import ErrorHead
+from synergynet.weights.info import WeightsInfo
+
+sys.path.insert(0, str(REPO / "tools"))
+from shared.confidence_measures import (
     background_squares,
     calibrate,
     degrade,
@@ -21,11 +29,8 @@ from synergynet.evaluation.confidence import (
     roc_auc,
     spearman,
 )
-from synergynet.face_model.npz import load_npz, save_npz
-from synergynet.regression import LOST_BELOW, cut_crops, load_regressor
-from synergynet.regression.trust import confidence
-from synergynet.weights.error_head import ErrorHead
-from synergynet.weights.info import WeightsInfo
+
+sys.path.pop(0)
 
 
 def random_head(width: int, seed: int = 0) -> ErrorHead:

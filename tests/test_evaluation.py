@@ -29,7 +29,7 @@ from synergynet.evaluation import (
     metrics,
     print_result,
 )
-from synergynet.evaluation.breakdown import break_down
+from synergynet.evaluation.metrics import break_down
 from synergynet.face_model.npz import load_npz, save_npz
 
 SEED_LINES = """\

@@ -264,7 +264,7 @@ def test_calibration_takes_lists_and_folders_but_no_validation_crops(tmp_path) -
         with pytest.raises(SynergyNetError, match=word):
             int8.calibration_crops(source)
     cv2.imwrite(str(tmp_path / "empty" / "big.png"), np.zeros((64, 64, 3), np.uint8))
-    with pytest.raises(SynergyNetError, match=r"big\.png: 64x64, expected 120x120"):
+    with pytest.raises(SynergyNetError, match=r"big\.png: 64x64 pixels, expected 120x120"):
         int8.calibration_crops(tmp_path / "empty")
 
 

@@ -357,7 +357,10 @@ def test_damage_is_one_sentence(packed: Path, tmp_path: Path, case: str) -> None
 def test_broken_crops_are_named_when_they_are_drawn(packed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shards"
     small = cv2.imencode(".jpg", np.zeros((90, 120, 3), np.uint8))[1].tobytes()
-    for data, message in ((small, "120x90, expected 120x120"), (b"text", "not an image")):
+    for data, message in (
+        (small, "120x90 pixels, expected 120x120"),
+        (b"text", "not a readable image"),
+    ):
         shutil.copytree(packed, folder, dirs_exist_ok=True)
         member(3, data=data)(folder)
         images = shards.read_shards([folder]).images
@@ -383,7 +386,7 @@ def test_mistakes_are_one_sentence(source: Path, packed: Path, tmp_path: Path, m
     (marked / crop_list.EVALUATION_ONLY_NAME).touch()
     out = tmp_path / "out"
     for arguments, message in (
-        ((broken, "-o", out, "--face-model", tiny), "face.004.jpg: 60x60, expected 120x120"),
+        ((broken, "-o", out, "--face-model", tiny), "face.004.jpg: 60x60 pixels, expected 120x120"),
         ((marked, "-o", out, "--face-model", tiny), "must not be trained on"),
         ((source, "-o", packed, "--face-model", tiny), "made with other settings (pack.json)"),
     ):

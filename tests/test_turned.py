@@ -10,11 +10,17 @@ import numpy as np
 import pytest
 from helpers import REPO, run
 
-from synergynet.datasets.profiling import TurnLimits, axis_turn, draw_turn, turn_crop, turn_label
+from synergynet.datasets.profiling import (
+    TurnLimits,
+    axis_turn,
+    draw_turn,
+    turn_crop,
+    turn_label,
+    turn_list,
+)
 from synergynet.datasets.readers import crop_list
 from synergynet.datasets.readers.list_folder import write_crop, write_list
 from synergynet.datasets.splits import validation_mask
-from synergynet.datasets.turned import turn_list
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.open_head import load_open_head
 from synergynet.geometry import params, pose

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from shared.command import Parser, existing, run
+from shared.confidence_measures import WORST_NME, roc_auc, spearman
 from shared.error_head import (
     KINDS,
     background_crops,
@@ -28,10 +29,7 @@ from shared.error_head import (
 from shared.held_back import read_recipe
 
 from synergynet import SynergyNetError
-from synergynet.datasets.readers.crop_list import LabelledCrops
-from synergynet.evaluation.aflw2000 import mirror_landmarks
-from synergynet.evaluation.confidence import WORST_NME, roc_auc, spearman
-from synergynet.geometry import frames
+from synergynet.datasets.readers.crop_list import LabelledCrops, mirrored_landmarks
 from synergynet.geometry.params import EXPRESSION, POSE, SHAPE, FloatArray, split
 from synergynet.geometry.pose import euler_from_camera
 from synergynet.nets.torch.checkpoints import load_checkpoint
@@ -107,9 +105,8 @@ def signals(
         ),
         "pooled": head.score(pooled)[:, None],
         "mirror": apart(
-            mirror_landmarks(
-                decoded(net, info, forward(net, np.ascontiguousarray(images[:, :, ::-1]))[0]),
-                frames.CROP_FLIP,
+            mirrored_landmarks(
+                decoded(net, info, forward(net, np.ascontiguousarray(images[:, :, ::-1]))[0])
             )
         )[:, None],
     }

@@ -16,10 +16,8 @@ from rich.console import Console
 from shared.command import Parser, run
 
 from synergynet.datasets.synthetic import SyntheticFaces
-from synergynet.evaluation.breakdown import break_down
-from synergynet.evaluation.metrics import nme
-from synergynet.evaluation.report import group_table
-from synergynet.evaluation.worst import draw_sheet
+from synergynet.evaluation.metrics import break_down, nme
+from synergynet.evaluation.report import draw_sheet, group_table
 from synergynet.geometry import params, pose
 from synergynet.geometry.crops import zero_border
 from synergynet.regression import load_regressor

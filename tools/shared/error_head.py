@@ -17,16 +17,6 @@ from synergynet import SynergyNetError, read_image
 from synergynet.datasets.augmentation import AugmentationConfig, Augmenter
 from synergynet.datasets.readers.crop_list import LabelledCrops
 from synergynet.detection import create_detector
-from synergynet.evaluation.confidence import (
-    Reliability,
-    background_squares,
-    calibrate,
-    degrade,
-    learn_weight,
-    reliability,
-    roc_auc,
-    spearman,
-)
 from synergynet.evaluation.metrics import nme
 from synergynet.face_model.model import FaceModel
 from synergynet.geometry import frames
@@ -42,6 +32,16 @@ from synergynet.training.torch.network import to_input
 from synergynet.weights.error_head import ErrorHead
 from synergynet.weights.info import WeightsInfo
 
+from .confidence_measures import (
+    Reliability,
+    background_squares,
+    calibrate,
+    degrade,
+    learn_weight,
+    reliability,
+    roc_auc,
+    spearman,
+)
 from .reliability_figure import draw_reliability
 
 Kind = Literal["clean", "varied", "spoiled"]

@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synergynet.evaluation.confidence import Reliability
 from synergynet.geometry.params import FloatArray
 from synergynet.regression.trust import USABLE_NME
+
+from .confidence_measures import Reliability
 
 
 def draw_reliability(

@@ -1,4 +1,4 @@
-"""``synergynet eval``: measure a network on AFLW2000-3D."""
+"""``synergynet eval``: measure a network on a benchmark."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from typing import Annotated
 import typer
 
 from ..errors import SynergyNetError
+from ..evaluation.sets import DEFAULT_SET, EVALUATION_SETS
+from .options import FaceModelOption, WeightsOption
+
+SetOption = Enum("SetOption", {name: name for name in EVALUATION_SETS}, type=str)  # type: ignore[misc]
+"""The benchmarks that there is a protocol for."""
+
+_DEFAULT_SET = SetOption(DEFAULT_SET)
+_ROOTS = "; ".join(f"{name}: {root}" for name, (_, root) in EVALUATION_SETS.items())
 
 
 class FrameOption(str, Enum):
@@ -19,14 +27,9 @@ class FrameOption(str, Enum):
 
 
 def evaluate(
-    root: Annotated[
-        Path,
-        typer.Option(help="aflw2000_data folder of the benchmark, or its AFLW2000-3D_crop."),
-    ],
-    weights: Annotated[
-        str | None,
-        typer.Option(help="Checkpoint to measure. Default: the shipped weights."),
-    ] = None,
+    root: Annotated[Path, typer.Option(help=f"Folder of the benchmark. {_ROOTS}.")],
+    benchmark: Annotated[SetOption, typer.Option("--set", help="Benchmark.")] = _DEFAULT_SET,
+    weights: WeightsOption = None,
     params: Annotated[
         Path | None,
         typer.Option(
@@ -34,13 +37,7 @@ def evaluate(
             "instead of running a network."
         ),
     ] = None,
-    face_model: Annotated[
-        str | None,
-        typer.Option(
-            help="'open-head', a 3dmm_data folder, or an .npz face model. "
-            "Default: the one inside the checkpoint, else open-head."
-        ),
-    ] = None,
+    face_model: FaceModelOption = None,
     frame: Annotated[
         FrameOption | None,
         typer.Option(
@@ -50,15 +47,13 @@ def evaluate(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write all numbers to this file.")] = None,
     list_file: Annotated[
-        Path | None,
-        typer.Option("--list", help="Crop names. Default: AFLW2000-3D_crop.list of the root."),
+        Path | None, typer.Option("--list", help="Crop names. Default: the root's own list.")
     ] = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Crops that the network sees at a time.")
     ] = 128,
     mirror: Annotated[
-        bool,
-        typer.Option(help="Average each answer with that of the mirrored crop."),
+        bool, typer.Option(help="Average each answer with that of the mirrored crop.")
     ] = False,
     groups: Annotated[
         bool, typer.Option(help="Also print the accuracy by yaw, pitch, roll and face size.")
@@ -68,15 +63,15 @@ def evaluate(
         typer.Option(help="Draw the 40 faces with the largest error into this .png or .jpg."),
     ] = None,
 ) -> None:
-    """Measure landmarks (NME) and head pose (MAE) on AFLW2000-3D.
+    """Measure landmarks (NME) and head pose (MAE) on AFLW2000-3D or another benchmark.
 
     Prints the published lines first, then both truths, both frames and both angle decodes.
     """
-    from ..datasets.readers.aflw2000_crops import load_aflw2000
     from ..evaluation import (
         draw_worst,
         evaluate_params,
         evaluate_regressor,
+        evaluation_set,
         load_params,
         print_result,
     )
@@ -94,16 +89,12 @@ def evaluate(
     if worst is not None and worst.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise SynergyNetError(f"{worst}: give the picture a name that ends in .png or .jpg")
 
-    dataset = load_aflw2000(root, list_file)
+    dataset = evaluation_set(benchmark.value).load(root, list_file)
     if params is not None:
         raw = load_params(params)
         model, _ = resolve_face_model(face_model)
         result = evaluate_params(
-            dataset,
-            raw,
-            model,
-            "protocol" if frame is None else frame.value,
-            weights=str(params),
+            dataset, raw, model, "protocol" if frame is None else frame.value, weights=str(params)
         )
     else:
         from ..regression import load_regressor

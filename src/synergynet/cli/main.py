@@ -26,12 +26,12 @@ COMMANDS = {
         "Weights from one framework's file to another's.",
     ),
     "data prepare": (
-        "synergynet.cli.data_prepare:prepare",
+        "synergynet.cli.data:prepare",
         "300W-LP or AFLW2000-3D into a list of crops.",
     ),
-    "data turn": ("synergynet.cli.data_turn:turn", "Real crops turned to larger poses."),
-    "data synth": ("synergynet.cli.data_synth:synth", "Faces rendered with exact labels."),
-    "data pack": ("synergynet.cli.data_pack:pack", "A training list into WebDataset shards."),
+    "data turn": ("synergynet.cli.data:turn", "Real crops turned to larger poses."),
+    "data synth": ("synergynet.cli.data:synth", "Faces rendered with exact labels."),
+    "data pack": ("synergynet.cli.data:pack", "A training list into WebDataset shards."),
 }
 """Command, with its group if it is in one -> (function as module:name, its line in ``--help``)."""
 

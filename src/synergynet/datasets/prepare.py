@@ -1,9 +1,9 @@
-"""Turn 300W-LP or AFLW2000-3D, as downloaded, into the official 3DDFA training list.
+"""Turn a data set, as downloaded, into the official 3DDFA training list.
 
 ::
 
     OUT/crops/AFW/AFW_134212_1_0.jpg ...   120x120 crops, in the folders of the source
-    OUT/train.list                         their names, one a line (AFLW2000-3D: test.list)
+    OUT/train.list                         their names, one a line (benchmarks: test.list)
     OUT/param_all_norm.pkl                 (N, 62) float32, whitened
     OUT/param_whitening.pkl                param_mean, param_std (62,) float32
     OUT/bad.txt                            what was left out, and why
@@ -15,8 +15,10 @@ comes last: where it is, everything it names is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -25,41 +27,29 @@ from ..errors import SynergyNetError
 from ..face_model.fitting import fit_landmarks
 from ..face_model.model import NO_TRIANGLES, FaceModel
 from ..files.whole_file import CannotWriteError, write_whole
-from ..files.workers import run_chunks
-from ..geometry.boxes import largest_side
-from ..geometry.crops import CropBox
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import FloatArray, Whitening
-from ..regression.cropping import cut_crops
+from .readers import LabelModel, Reader, Sample, open_reader
 from .readers.crop_list import EVALUATION_ONLY_NAME, label_whitening
 from .readers.list_folder import (
     CROPS_NAME,
     TEST_LIST,
     TRAIN_LIST,
+    chunks_of,
     claim_folder,
+    in_order,
     write_crop,
     write_list,
 )
-from .readers.mat_photos import (
-    PHOTO_SIZE,
-    MatLabels,
-    Source,
-    benchmark_box,
-    photo1_to_crop1,
-    read_mat,
-)
-from .readers.photo_folder import Photo, find_photos, read_photo
 
-LIST_NAMES: dict[Source, str] = {"300w-lp": TRAIN_LIST, "aflw2000": TEST_LIST}
 RECORD = "prepare.json"
 BAD_NAME = "bad.txt"
 WORST_FIT = 0.1
 """Largest residual of a fit to 68 landmarks, over the face's size; real ones stay below 0.02."""
 
 _CHUNK = 32
-_SMALLEST_BOX = 16  # photo pixels
 _EVALUATION_ONLY = """\
-AFLW2000-3D is a benchmark. These crops and labels are for evaluation only: never train, tune,
+{name} is a benchmark. These crops and labels are for evaluation only: never train, tune,
 stop early or choose a checkpoint on them. `synergynet train` refuses this folder.
 """
 
@@ -73,90 +63,84 @@ class Prepared:
     bad: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class _Task:
-    """What a worker needs to know; both models hold nothing but their 68 landmarks."""
+    """What a worker needs to know; the models hold nothing but their 68 landmarks."""
 
-    source: Source
+    source: str
+    folder: Path
     output: Path
-    bfm: FaceModel | None
-    target: FaceModel | None  # None: the parameters of the Basel Face Model as they stand
+    count: int
+    labels: LabelModel = field(compare=False)
+    target: FaceModel | None = field(compare=False)  # None: the parameters as they stand
 
 
-@dataclass(frozen=True, eq=False)
-class _Done:
-    names: list[str]
-    params: FloatArray  # (n, 62) raw
-    bad: list[str]
+_Done = tuple[list[str], FloatArray, list[str]]
+"""Names, (n, 62) raw parameters, and sentences of what is left out."""
 
 
 def prepare(
-    source: Source,
+    source: str,
     folder: Path,
     output: Path,
     target: FaceModel,
-    bfm: tuple[FaceModel, Whitening] | None,
+    labels: tuple[FaceModel, Whitening | None] | None,
     *,
     workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prepared:
     """Cut the crops and write the list with labels of ``target``.
 
-    Labels of the Basel Face Model itself come straight from the ``.mat`` and are whitened with
-    its own numbers; other models are fitted to the 68 landmarks at the file's head rotation,
-    with z centred, and whitened with their mean and standard deviation.
+    Parameters of the target itself are taken as they stand, and whitened with the numbers that
+    lie beside the face model; other models are fitted to the 68 landmarks at the head's
+    rotation, with z centred, and whitened with their mean and standard deviation.
 
     Args:
-        bfm: the Basel Face Model and its whitening. 300W-LP needs it: its files hold no 3D
-            landmarks. AFLW2000-3D needs it for its own labels only.
+        source: a name of :data:`.readers.READERS`.
+        labels: the face model of the source's labels and its whitening; None for ``target``.
+            300W-LP needs the Basel Face Model: its files hold no 3D landmarks. AFLW2000-3D
+            needs it for the Basel Face Model's own labels only.
         workers: processes; 1 works in this one. With more, a script must guard its main part
             by ``if __name__ == "__main__"``.
-        progress: called with the photos done and all photos.
+        progress: called with the faces done and all faces.
 
     Raises:
         SynergyNetError: nothing to do, everything is bad, or ``output`` holds something else.
     """
-    if source == "300w-lp" and bfm is None:
-        raise SynergyNetError(
-            "300W-LP holds no 3D landmarks: give the 3dmm_data folder of the Basel Face Model "
-            "(--bfm) to compute them with"
-        )
-    if not folder.is_dir():
-        raise SynergyNetError(f"{folder}: no such folder")
-    straight = bfm is not None and bfm[0].hash == target.hash
-    photos, bad = find_photos(folder, output)
-    if not photos:
-        raise SynergyNetError(f"{folder}: no photo with a .mat beside it")
+    model, whitening = labels or (target, None)
+    reader = open_reader(source, folder, LabelModel(model, whitening, model.hash), output)
+    straight = reader.face_model_hash == target.hash
     settings: dict[str, object] = {
         "source": source,
         "folder": str(folder.resolve()),
         "face_model": [target.name, target.hash],
-        "landmarks": None if bfm is None else [bfm[0].name, bfm[0].hash],
+        "landmarks": None if whitening is None else [model.name, model.hash],
     }
     claim_folder(output, RECORD, settings)
-    if source == "aflw2000":
-        write_whole(output / EVALUATION_ONLY_NAME, _EVALUATION_ONLY.encode())
+    if reader.evaluation_only:
+        text = _EVALUATION_ONLY.format(name=reader.name)
+        write_whole(output / EVALUATION_ONLY_NAME, text.encode())
     task = _Task(
         source,
+        folder,
         output,
-        bfm=None if bfm is None else _landmarks_alone(bfm[0]),
+        len(reader),
+        LabelModel(_landmarks_alone(model), whitening, model.hash),
         target=None if straight else _landmarks_alone(target),
     )
-    chunks = [photos[i : i + _CHUNK] for i in range(0, len(photos), _CHUNK)]
-    results: list[_Done] = [_Done([], np.zeros((0, 62)), [])] * len(chunks)
-    done = 0
-    for index, result in run_chunks(_prepare_chunk, task, chunks, workers):
-        results[index] = result
-        done += len(chunks[index])
-        progress(done, len(photos))
-    bad = sorted([*bad, *(sentence for result in results for sentence in result.bad)])
+    _reader.cache_clear()
+    chunks = chunks_of(len(reader), _CHUNK)
+    results = in_order(_prepare_chunk, task, chunks, workers, progress, total=len(reader))
+    bad = sorted([*reader.unusable, *(sentence for _, _, left in results for sentence in left)])
     write_whole(output / BAD_NAME, "".join(f"{sentence}\n" for sentence in bad).encode())
-    names = [name for result in results for name in result.names]
+    names = [name for some, _, _ in results for name in some]
     if not names:
-        raise SynergyNetError(f"{folder}: none of {len(photos)} photos can be used; {bad[0]}")
-    raw = np.concatenate([result.params for result in results])
-    whitening = bfm[1] if straight and bfm is not None else label_whitening(raw)
-    list_file = write_list(output, names, raw, whitening, LIST_NAMES[source])
+        raise SynergyNetError(f"{folder}: none of {len(reader)} photos can be used; {bad[0]}")
+    raw = np.concatenate([params for _, params, _ in results])
+    if not straight or whitening is None:
+        whitening = label_whitening(raw)
+    list_name = TEST_LIST if reader.evaluation_only else TRAIN_LIST
+    list_file = write_list(output, names, raw, whitening, list_name)
     return Prepared(list_file, len(names), tuple(bad))
 
 
@@ -174,54 +158,55 @@ def _landmarks_alone(model: FaceModel) -> FaceModel:
     )
 
 
-def _prepare_chunk(task: _Task, photos: Sequence[Photo]) -> _Done:
-    """Cut the crops of some photos and compute their labels."""
-    good: list[tuple[str, MatLabels, CropBox]] = []
+@lru_cache(maxsize=1)
+def _reader(task: _Task) -> Reader:
+    """Opened once by each process."""
+    reader = open_reader(task.source, task.folder, task.labels, task.output)
+    if len(reader) != task.count:
+        raise SynergyNetError(f"{task.folder}: changed while it was read; run the command again")
+    return reader
+
+
+def _prepare_chunk(task: _Task, rows: range) -> _Done:
+    """Cut some crops and compute their labels."""
+    reader = _reader(task)
+    good: list[Sample] = []
     bad: list[str] = []
-    for photo in photos:
+    for row in rows:
         try:
-            good.append((photo.name, *_prepare_photo(task, photo)))
+            sample = reader[row]
+            if not _is_newer(task.output / CROPS_NAME / sample.name, sample.files):
+                write_crop(task.output, sample.name, sample.crop())
+            good.append(sample)
         except CannotWriteError:
             raise
         except SynergyNetError as error:
             bad.append(str(error))
+    names = [sample.name for sample in good]
     if not good:
-        return _Done([], np.zeros((0, 62)), bad)
+        return [], np.zeros((0, 62)), bad
     if task.target is None:
-        return _Done([g[0] for g in good], np.stack([m.params(box) for _, m, box in good]), bad)
-    points = np.stack([photo1_to_crop1(m.landmarks(task.bfm), box) for _, m, box in good])
+        return names, np.stack([_known(sample.params, sample) for sample in good]), bad
+    points = np.stack([_known(sample.landmarks, sample) for sample in good])
     points[..., 2] -= points[..., 2].mean(axis=1, keepdims=True)
-    rotation = np.stack([m.rotation for _, m, _ in good])
+    rotation = np.stack([_known(sample.rotation, sample) for sample in good])
     fit = fit_landmarks(task.target, points, rotation=rotation)
     keep = fit.nme < WORST_FIT
-    for (name, _, _), nme in zip(good, fit.nme, strict=True):
+    for name, nme in zip(names, fit.nme, strict=True):
         if not nme < WORST_FIT:
             bad.append(f"{name}: its landmarks are no face (fitted to {nme:.0%} of its size)")
-    return _Done([g[0] for g, k in zip(good, keep, strict=True) if k], fit.params[keep], bad)
+    return list(compress(names, keep)), fit.params[keep], bad
 
 
-def _prepare_photo(task: _Task, photo: Photo) -> tuple[MatLabels, CropBox]:
-    labels = read_mat(photo.labels)
-    if labels.source != task.source:
-        raise SynergyNetError(f"{photo.labels}: of {labels.source}, not of {task.source}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        box = benchmark_box(labels.landmarks(task.bfm))
-        sane = np.isfinite(labels.params(box).astype(np.float32)).all()
-    x, y = box.center
-    if not (
-        sane
-        and _SMALLEST_BOX <= box.side <= largest_side((PHOTO_SIZE, PHOTO_SIZE))
-        and max(abs(x - PHOTO_SIZE / 2), abs(y - PHOTO_SIZE / 2)) < (PHOTO_SIZE + box.side) / 2
-    ):
-        raise SynergyNetError(f"{photo.labels}: the face is not in the photo")
-    if not _is_newer(task.output / CROPS_NAME / photo.name, photo):
-        write_crop(task.output, photo.name, cut_crops(read_photo(photo.image), [box])[0])
-    return labels, box
+def _known(value: FloatArray | None, sample: Sample) -> FloatArray:
+    if value is None:
+        raise SynergyNetError(f"{sample.name}: its data set has no labels to train on")
+    return value
 
 
-def _is_newer(crop: Path, photo: Photo) -> bool:
+def _is_newer(crop: Path, files: tuple[Path, ...]) -> bool:
     try:
         made = crop.stat().st_mtime
-        return all(made >= file.stat().st_mtime for file in (photo.image, photo.labels))
+        return all(made >= file.stat().st_mtime for file in files)
     except OSError:
         return False

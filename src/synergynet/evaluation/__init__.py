@@ -1,13 +1,14 @@
-"""Published protocols: AFLW2000-3D landmarks (NME) and head pose (MAE)."""
+"""Published protocols: how well a network does on AFLW2000-3D and other benchmarks."""
 
-from .aflw2000 import evaluate_params, evaluate_regressor, load_params
-from .breakdown import Group
-from .metrics import AnswerFrame, BinnedNme, EulerMae
-from .report import print_result
-from .result import EvaluationResult
-from .worst import draw_worst
+from .aflw2000 import EvaluationResult
+from .answers import evaluate_params, evaluate_regressor, load_params
+from .metrics import AnswerFrame, BinnedNme, EulerMae, Group
+from .report import draw_worst, print_result
+from .sets import DEFAULT_SET, EVALUATION_SETS, evaluation_set
 
 __all__ = [
+    "DEFAULT_SET",
+    "EVALUATION_SETS",
     "AnswerFrame",
     "BinnedNme",
     "EulerMae",
@@ -16,6 +17,7 @@ __all__ = [
     "draw_worst",
     "evaluate_params",
     "evaluate_regressor",
+    "evaluation_set",
     "load_params",
     "print_result",
 ]

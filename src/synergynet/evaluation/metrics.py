@@ -1,9 +1,12 @@
-"""The two measures of AFLW2000-3D as pure functions: NME of landmarks, MAE of Euler angles."""
+"""NME of landmarks, MAE of Euler angles, and both by pose and size, as pure functions."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +22,9 @@ YAW_EDGES = (30.0, 60.0)
 """Upper edges, inclusive, of the first two bins of |yaw| in degrees; the third is open."""
 
 BIN_NAMES = ("0-30", "30-60", "60-90")
+
+DIGITS = 6
+"""Of numbers in JSON files."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,22 @@ class BinnedNme:
         """Population standard deviation of the three bin means, as published."""
         return float(np.std(self.means))
 
+    def rows(self) -> list[tuple[float, float]]:
+        """(mean, std) of each bin and of all three."""
+        return [*zip(self.means, self.stds, strict=True), (self.mean, self.std)]
+
+    def mean_json(self) -> dict[str, float]:
+        """The means by bin, and theirs."""
+        return _by_bin(*self.means, self.mean)
+
+    def std_json(self) -> dict[str, float]:
+        """The standard deviations by bin, and that of the means."""
+        return _by_bin(*self.stds, self.std)
+
+
+def _by_bin(*values: float) -> dict[str, float]:
+    return {k: round(v, DIGITS) for k, v in zip((*BIN_NAMES, "mean"), values, strict=True)}
+
 
 @dataclass(frozen=True)
 class EulerMae:
@@ -57,6 +79,18 @@ class EulerMae:
     def mean(self) -> float:
         """Mean of the three axes."""
         return (self.yaw + self.pitch + self.roll) / 3
+
+    def numbers(self) -> dict[str, float]:
+        """By axis, and their mean."""
+        return {"yaw": self.yaw, "pitch": self.pitch, "roll": self.roll, "mean": self.mean}
+
+    def to_json(self) -> dict[str, float]:
+        return {name: round(value, DIGITS) for name, value in self.numbers().items()}
+
+    def published_line(self) -> str:
+        """As the official script prints it."""
+        axes = f"[{self.yaw:.3f}, {self.pitch:.3f}, {self.roll:.3f}]"
+        return f"Mean MAE = {self.mean:.3f} (in deg), [yaw,pitch,roll] = {axes}"
 
 
 def nme(predicted: ArrayLike, truth: ArrayLike) -> FloatArray:
@@ -146,3 +180,75 @@ def euler_mae(predicted: ArrayLike, truth: ArrayLike) -> EulerMae:
         raise ValueError(f"angles have shapes {guess.shape} and {target.shape}, expected (M, 3)")
     pitch, yaw, roll = (float(v) for v in np.abs(guess - target).mean(axis=0))
     return EulerMae(images=len(guess), yaw=yaw, pitch=pitch, roll=roll)
+
+
+EDGES: Mapping[str, tuple[float, ...]] = {
+    "yaw": (0, 15, 30, 45, 60, 75, 90),
+    "pitch": (0, 10, 20, 30, 90),
+    "roll": (0, 10, 20, 30, 90),
+    "face size": (0, 150, 200, 250, 1000),
+}
+"""Lower edges belong to a group, upper ones to the next. Degrees without their sign, and photo
+pixels: the side of the crop's box over sqrt(2), which is the larger side of the landmarks' box."""
+
+UNITS = {"yaw": "degrees", "pitch": "degrees", "roll": "degrees", "face size": "pixels"}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Faces alike in one respect.
+
+    Attributes:
+        name: of the respect, a key of ``EDGES``.
+        low, high: its range.
+        images: how many faces.
+        nme: percent, 'ori' truth in the exact frame; ``median`` of the same.
+        mae: mean over yaw, pitch and roll by the exact decode, degrees; NaN without poses.
+    """
+
+    name: str
+    low: float
+    high: float
+    images: int
+    nme: float
+    median: float
+    mae: float
+
+    def to_json(self) -> dict[str, Any]:
+        """``nme`` and ``mae`` under the names of the other numbers; None for NaN."""
+        return {
+            "by": self.name,
+            "range": [self.low, self.high],
+            "images": self.images,
+            "nme_percent": round(self.nme, DIGITS),
+            "nme_percent_median": round(self.median, DIGITS),
+            "euler_mae_degrees": None if math.isnan(self.mae) else round(self.mae, DIGITS),
+        }
+
+
+def break_down(
+    values: Mapping[str, FloatArray], errors: FloatArray, angle_errors: FloatArray
+) -> tuple[Group, ...]:
+    """Groups of N faces by every key of ``values`` that ``EDGES`` knows; empty ones left out.
+
+    Args:
+        values: name -> (N,), NaN where unknown; signs do not count.
+        errors: (N,) NME in percent.
+        angle_errors: (N, 3) absolute errors in degrees, NaN for faces without a pose.
+    """
+    groups = []
+    for name, edges in EDGES.items():
+        if name not in values:
+            continue
+        size = np.abs(values[name])
+        for low, high in pairwise(edges):
+            last = high == edges[-1]
+            inside = (size >= low) & ((size <= high) if last else (size < high))
+            if not inside.any():
+                continue
+            angles = angle_errors[inside]
+            known = np.isfinite(angles).all(axis=1)
+            mae = float(angles[known].mean()) if known.any() else float("nan")
+            nme, median = float(errors[inside].mean()), float(np.median(errors[inside]))
+            groups.append(Group(name, low, high, int(inside.sum()), nme, median, mae))
+    return tuple(groups)

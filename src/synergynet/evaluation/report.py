@@ -1,24 +1,34 @@
-"""Print a result: the published lines first, then everything in two tables."""
+"""Print a result, the published lines first, then everything in tables; draw its worst faces."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..datasets.readers.aflw2000_crops import BENCHMARK_IMAGES
-from .breakdown import UNITS, Group
-from .metrics import EulerMae
-from .result import EvaluationResult
+from ..datasets.readers import Reader
+from ..errors import SynergyNetError
+from ..files.whole_file import write_whole
+from ..geometry.params import INPUT_SIZE, FloatArray
+from .metrics import UNITS, BinnedNme, EulerMae, Group
+from .result import Result
 
 _FILE_WIDTH = 100
 
+COUNT = 40
+COLUMNS = 8
+_ZOOM = 2
+_TRUTH, _FOUND = (60, 60, 255), (80, 255, 80)  # BGR
 
-def print_result(
-    result: EvaluationResult, console: Console | None = None, *, groups: bool = False
-) -> None:
+
+def print_result(result: Result, console: Console | None = None, *, groups: bool = False) -> None:
     """Write the published lines, character by character, then tables under 80 wide.
 
     Args:
@@ -32,42 +42,33 @@ def print_result(
     for line in result.published_lines():
         out.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
     out.print()
-    extra = [group_table(result.groups)] if groups else []
-    for table in (nme_table(result), euler_table(result), *extra):
+    for table in result.tables(groups):
         out.print(table, highlight=False)
         out.print()
     for line in _facts(result):
         out.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def nme_table(result: EvaluationResult) -> Table:
-    """NME in percent, mean (std), on both truths and in both frames."""
-    table = _table("NME in %, mean (std)")
-    table.add_column("frame")
-    table.add_column("truth")
+def nme_table(errors: Mapping[str, Mapping[str, BinnedNme]], images: Sequence[int]) -> Table:
+    """NME in percent, mean (std): frame -> truth -> value; ``images`` by bin and in all."""
+    table = _table("NME in %, mean (std)", "frame", "truth")
     for name in ("[0, 30]", "(30, 60]", "(60, 90]", "mean of 3"):
         table.add_column(name.replace("[", r"\["), justify="right")
-    for frame, rows in (("official", result.nme_official), ("exact", result.nme_exact)):
+    for frame, rows in errors.items():
         for truth, value in rows.items():
-            pairs = [*zip(value.means, value.stds, strict=True), (value.mean, value.std)]
-            table.add_row(frame, truth, *(f"{mean:.3f} ({std:.3f})" for mean, std in pairs))
-    table.add_row("images", "", *(str(n) for n in (*result.bin_images, result.images)))
+            table.add_row(frame, truth, *(f"{mean:.3f} ({std:.3f})" for mean, std in value.rows()))
+    table.add_row("images", "", *map(str, images))
     return table
 
 
-def euler_table(result: EvaluationResult) -> Table:
-    """MAE of the Euler angles in degrees by both decodes."""
-    table = _table("Euler angles, MAE in degrees")
-    table.add_column("decode")
+def euler_table(angles: Mapping[str, EulerMae]) -> Table:
+    """MAE of the Euler angles in degrees: decode -> value."""
+    table = _table("Euler angles, MAE in degrees", "decode")
     for name in ("yaw", "pitch", "roll", "mean", "images"):
         table.add_column(name, justify="right")
-
-    def row(name: str, value: EulerMae) -> None:
-        numbers = (value.yaw, value.pitch, value.roll, value.mean)
-        table.add_row(name, *(f"{v:.3f}" for v in numbers), str(value.images))
-
-    row("official", result.euler_official)
-    row("exact", result.euler_exact)
+    for decode, value in angles.items():
+        numbers = (f"{number:.3f}" for number in value.numbers().values())
+        table.add_row(decode, *numbers, str(value.images))
     return table
 
 
@@ -75,8 +76,7 @@ def group_table(
     groups: tuple[Group, ...], title: str = "Where the errors are (exact frame, 'ori')"
 ) -> Table:
     """Accuracy by pose and size."""
-    table = _table(title)
-    table.add_column("by")
+    table = _table(title, "by")
     for name in ("from", "to", "images", "NME %", "median", "MAE degrees"):
         table.add_column(name, justify="right")
     for g in groups:
@@ -86,8 +86,9 @@ def group_table(
     return table
 
 
-def _table(title: str) -> Table:
+def _table(title: str, *columns: str) -> Table:
     return Table(
+        *columns,
         title=title,
         title_justify="left",
         box=box.SIMPLE,
@@ -96,10 +97,12 @@ def _table(title: str) -> Table:
     )
 
 
-def _facts(result: EvaluationResult) -> list[str]:
+def _facts(result: Result) -> list[str]:
     images = f"{result.images} images"
-    if result.images != BENCHMARK_IMAGES:
-        images += f" (the benchmark has {BENCHMARK_IMAGES}: not comparable with published tables)"
+    if result.images != result.benchmark_images:
+        images += (
+            f" (the benchmark has {result.benchmark_images}: not comparable with published tables)"
+        )
     mirror = ", mean of crop and mirrored crop" if result.mirror else ""
     return [
         f"weights     {result.weights}",
@@ -107,3 +110,49 @@ def _facts(result: EvaluationResult) -> list[str]:
         f"answers     {result.frame} frame, border {result.border} px{mirror}",
         f"measured    {images} in {result.seconds:.1f} s",
     ]
+
+
+def draw_worst(dataset: Reader, result: Result, path: Path, count: int = COUNT) -> None:
+    """Write a sheet of the worst faces: truth red, answer green, NME in percent above.
+
+    Raises:
+        SynergyNetError: no landmarks were measured, or the file cannot be written.
+    """
+    faces = result.faces
+    if faces is None:
+        raise SynergyNetError(f"{path}: {result.benchmark} measures no landmarks to draw")
+    chosen = faces.worst(count)
+    crops = np.stack([dataset[int(row)].crop() for row in chosen])
+    draw_sheet(path, crops, faces.truth[chosen], faces.landmarks[chosen], faces.nme[chosen])
+
+
+def draw_sheet(
+    path: Path, crops: NDArray[np.uint8], truth: FloatArray, found: FloatArray, nme: FloatArray
+) -> None:
+    """Write crops (N, 120, 120, 3) in rows of eight, with truth red and answer green.
+
+    Args:
+        path: ends in .png or .jpg.
+        truth, found: (N, 68, 2+) crop1 frame.
+        nme: (N,) percent, written above.
+    """
+    tiles = [_tile(*face) for face in zip(crops, truth, found, nme.tolist(), strict=True)]
+    while len(tiles) % COLUMNS:
+        tiles.append(np.zeros_like(tiles[0]))
+    rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
+    done, data = cv2.imencode(path.suffix.lower(), np.vstack(rows))
+    if not done:
+        raise SynergyNetError(f"{path}: OpenCV cannot write this kind of picture")
+    write_whole(path, data.tobytes())
+
+
+def _tile(
+    crop: NDArray[np.uint8], truth: FloatArray, found: FloatArray, nme: float
+) -> NDArray[np.uint8]:
+    size = INPUT_SIZE * _ZOOM
+    out = np.asarray(cv2.resize(crop, (size, size), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    for points, color in ((truth, _TRUTH), (found, _FOUND)):
+        for x, y in (points[:, :2] - 0.5) * _ZOOM - 0.5:  # 1-based pixels to those of the tile
+            cv2.circle(out, (round(x), round(y)), 2, color, -1, cv2.LINE_AA)
+    cv2.putText(out, f"{nme:.1f}", (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255,) * 3, 1)
+    return out

@@ -19,7 +19,7 @@ class ErrorHead:
 
     ``log(expected) = interpolate(weight . features)`` over the knots, constant beyond them.
     The weight is learned on training crops, the knots on held-back ones; see
-    ``synergynet.evaluation.confidence``.
+    ``tools/build/calibrate_confidence.py``.
 
     Args:
         weight: (F,) float32, one for each pooled feature.

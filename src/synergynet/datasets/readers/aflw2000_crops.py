@@ -17,32 +17,33 @@ The misspelt ``ALFW`` is official. The benchmark has N = 2000 and M = 1969.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SynergyNetError
 from ...files.whole_file import read_npy
+from ...geometry import frames
 from ...geometry.crops import aflw2000_roi
 from ...geometry.landmarks import N_LANDMARKS
-from ...geometry.params import INPUT_SIZE, FloatArray
+from ...geometry.params import FloatArray
+from . import Reader, Sample
+from .crop_list import read_list
+from .crop_store import read_crop
 
 LIST_NAME = "AFLW2000-3D_crop.list"
 CROP_FOLDER = "AFLW2000-3D_crop"
 BENCHMARK_IMAGES = 2000
 
 _CURE = "give the official aflw2000_data folder (or its AFLW2000-3D_crop) as --root"
-_MAX_LIST_BYTES = 4 << 20
 _MAX_ARRAY_BYTES = 64 << 20
-_MAX_CROP_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class Aflw2000:
+class Aflw2000(Reader):
     """The benchmark's truth and where its crops lie; N crops, M of them with Euler angles.
 
     Attributes:
@@ -57,6 +58,9 @@ class Aflw2000:
         euler_index: (M,) which crops those belong to, ascending.
     """
 
+    name = "AFLW2000-3D"
+    evaluation_only = True
+
     root: Path
     names: tuple[str, ...]
     yaw: FloatArray
@@ -70,17 +74,18 @@ class Aflw2000:
     def __len__(self) -> int:
         return len(self.names)
 
-    def crops(self, batch_size: int = 128) -> Iterator[NDArray[np.uint8]]:
-        """Batches (n, 120, 120, 3) uint8 BGR in list order, n <= ``batch_size``.
+    def __getitem__(self, index: int) -> Sample:
+        file = self.root / CROP_FOLDER / self.names[index]
+        points, box = self.points_ori[index].T, self.roi_unclipped[index : index + 1]
+        landmarks = frames.photo1_to_crop1(points[None], box)[0]
+        return Sample(file.name, partial(_read_crop, file), landmarks=landmarks, files=(file,))
 
-        Raises:
-            SynergyNetError: a crop is missing, broken or not 120x120.
-        """
-        if batch_size < 1:
-            raise SynergyNetError(f"batch size {batch_size}: must be at least 1")
-        for start in range(0, len(self.names), batch_size):
-            chunk = self.names[start : start + batch_size]
-            yield np.stack([_read_crop(self.root / CROP_FOLDER / name) for name in chunk])
+
+def _read_crop(file: Path) -> NDArray[np.uint8]:
+    try:
+        return read_crop(file)
+    except SynergyNetError as error:
+        raise SynergyNetError(f"{error}; {_CURE}") from error
 
 
 def find_root(folder: str | Path, needed: str = LIST_NAME) -> Path:
@@ -102,7 +107,7 @@ def find_root(folder: str | Path, needed: str = LIST_NAME) -> Path:
 
 
 def load_aflw2000(folder: str | Path, list_file: str | Path | None = None) -> Aflw2000:
-    """Read the list and the truth (crops are read by :meth:`Aflw2000.crops`).
+    """Read the list and the truth (crops are read when they are drawn).
 
     Args:
         folder: ``aflw2000_data`` or the ``AFLW2000-3D_crop`` folder inside it.
@@ -112,7 +117,7 @@ def load_aflw2000(folder: str | Path, list_file: str | Path | None = None) -> Af
         SynergyNetError: a file is missing, broken, or does not agree with the list.
     """
     root = find_root(folder, LIST_NAME if list_file is None else "eval")
-    names = _read_list(root / LIST_NAME if list_file is None else Path(list_file))
+    names = read_list(root / LIST_NAME if list_file is None else Path(list_file), _check_name)
     n, truth = len(names), root / "eval"
     points = _read_array(truth / "AFLW2000-3D.pts68.npy", (n, 3, N_LANDMARKS))
     points_re = _read_array(truth / "AFLW2000-3D-Reannotated.pts68.npy", (n, 2, N_LANDMARKS))
@@ -131,7 +136,7 @@ def load_aflw2000(folder: str | Path, list_file: str | Path | None = None) -> Af
     euler_index = _read_kept(truth / "ALFW2000-3D_pose_3ANG_skip.npy", n)
     return Aflw2000(
         root=root,
-        names=names,
+        names=tuple(names),
         yaw=_read_array(truth / "AFLW2000-3D.pose.npy", (n,)),
         points_ori=points,
         points_re=points_re,
@@ -142,23 +147,10 @@ def load_aflw2000(folder: str | Path, list_file: str | Path | None = None) -> Af
     )
 
 
-def _read_list(path: Path) -> tuple[str, ...]:
-    if not path.is_file():
-        raise SynergyNetError(f"{path}: no such file; give the benchmark's {LIST_NAME}")
-    if path.stat().st_size > _MAX_LIST_BYTES:
-        raise SynergyNetError(f"{path}: larger than {_MAX_LIST_BYTES >> 20} MiB; {_CURE}")
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SynergyNetError(f"{path}: not a readable text file ({error})") from error
-    names = tuple(line.strip() for line in lines if line.strip())
-    if not names:
-        raise SynergyNetError(f"{path}: empty; it lists one crop name a line")
-    for name in names:
-        plain = PurePosixPath(name).name == name and name != ".."
-        if not plain or "\\" in name or "\0" in name:
-            raise SynergyNetError(f"{path}: {name!r} is not a plain file name in {CROP_FOLDER}")
-    return names
+def _check_name(name: str, path: Path) -> None:
+    plain = PurePosixPath(name).name == name and name != ".."
+    if not plain or "\\" in name or "\0" in name:
+        raise SynergyNetError(f"{path}: {name!r} is not a plain file name in {CROP_FOLDER}")
 
 
 def _open_array(path: Path) -> NDArray:
@@ -188,22 +180,3 @@ def _read_kept(path: Path, n: int) -> NDArray[np.intp]:
     if not kept.any():
         raise SynergyNetError(f"{path}: skips every image; {_CURE}")
     return np.flatnonzero(kept)
-
-
-def _read_crop(path: Path) -> NDArray[np.uint8]:
-    if not path.is_file():
-        raise SynergyNetError(f"{path}: missing, though {LIST_NAME} names it; {_CURE}")
-    if path.stat().st_size > _MAX_CROP_BYTES:
-        raise SynergyNetError(f"{path}: larger than {_MAX_CROP_BYTES >> 20} MiB, not a crop")
-    try:
-        image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
-    except (cv2.error, OSError) as error:
-        raise SynergyNetError(f"{path}: not a readable image ({error})") from error
-    if image is None:
-        raise SynergyNetError(f"{path}: not a readable image; fetch the file again")
-    if image.shape != (INPUT_SIZE, INPUT_SIZE, 3):
-        height, width = image.shape[:2]
-        raise SynergyNetError(
-            f"{path}: {width}x{height} pixels, expected {INPUT_SIZE}x{INPUT_SIZE}; {_CURE}"
-        )
-    return np.asarray(image, dtype=np.uint8)

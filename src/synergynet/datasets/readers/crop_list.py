@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from ...files.restricted_pickle import load_pickle
 from ...geometry import frames, params, pose
 from ...geometry.landmarks import MIRROR
 from ...geometry.params import N_PARAMS, FloatArray, Whitening
-from .crop_store import CropImages, crop_files
+from . import Reader, Sample
+from .crop_store import CropImages, crop_files, read_small
 
 WHITENING_NAME = "param_whitening.pkl"
 """Lies beside the labels, or in the 3dmm_data folder of their face model."""
@@ -58,7 +61,7 @@ class LabelledCrops:
 
     def subset(self, keep: NDArray[np.bool_]) -> LabelledCrops:
         return LabelledCrops(
-            [n for n, k in zip(self.names, keep, strict=True) if k],
+            list(compress(self.names, keep)),
             self.images[keep],
             self.params[keep],
             self.landmarks[keep],
@@ -66,24 +69,60 @@ class LabelledCrops:
         )
 
 
-def read_list(path: Path) -> list[str]:
-    """Names of a list file, one relative file name a line."""
-    try:
-        names = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SynergyNetError(f"{path}: not a readable list of file names ({error})") from error
-    names = [name.strip() for name in names if name.strip()]
-    for name in names:
-        check_name(name, path)
-    if not names:
-        raise SynergyNetError(f"{path}: the list is empty")
-    return names
+@dataclass(frozen=True, eq=False)
+class CropSet(Reader):
+    """Crops with labels as a list or shards hold them.
+
+    Attributes:
+        name: the list's path, or the shards' folder.
+        names: (N,) of the crops, relative to their folder.
+        images: (N, 120, 120, 3), decoded when they are drawn.
+        params: (N, 62) float64 raw parameters.
+        face_model, face_model_hash: the face model of ``params``.
+        model: the same, or its 68 landmarks alone; None where nobody asked for it.
+    """
+
+    name: str
+    names: list[str]
+    images: CropImages
+    params: FloatArray
+    face_model: str
+    face_model_hash: str
+    model: FaceModel | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        raw, model = self.params[index], self.model
+        return Sample(
+            self.names[index],
+            partial(self.images.__getitem__, index),
+            landmarks=None if model is None else model.decode_landmarks(raw),
+            rotation=pose.nearest_rotation(params.split(raw)[0][:, :3]),
+            params=raw,
+        )
 
 
 def check_name(name: str, source: Path) -> None:
     """Raise SynergyNetError if a crop's name leads out of the crop folder."""
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+    if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
         raise SynergyNetError(f"{source}: '{name}' leads out of the crop folder")
+
+
+def read_list(path: Path, check: Callable[[str, Path], None] = check_name) -> list[str]:
+    """Names of a list file, one relative file name a line; ``check`` refuses bad ones."""
+    try:
+        text = read_small(path, _MAX_LABEL_BYTES, "list of file names").decode()
+    except UnicodeDecodeError as error:
+        raise SynergyNetError(f"{path}: not a readable text file ({error})") from error
+    lines = text.replace("\r", "\n").split("\n")
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise SynergyNetError(f"{path}: the list is empty; it has a file name a line")
+    for name in names:
+        check(name, path)
+    return names
 
 
 def read_params(path: Path, whitening: Whitening, count: int) -> FloatArray:
@@ -192,10 +231,15 @@ def centre_depth(model: FaceModel, raw: FloatArray) -> tuple[FloatArray, FloatAr
     return moved.astype(np.float32), points.astype(np.float32)
 
 
-def mirrored_landmarks(points: FloatArray) -> FloatArray:
-    """(..., 68, 3) crop1 landmarks of the mirrored crop, in 68 order."""
+def mirrored_landmarks(points: FloatArray, flip: float = frames.CROP_FLIP) -> FloatArray:
+    """(..., 68, 3) landmarks of the mirrored crop, in 68 order.
+
+    Args:
+        flip: x + mirrored x: 121 in crop1; 120 in x120, whose ends 0 and 120 are the first
+            and the last pixel centre of the box.
+    """
     out = np.array(points)[..., MIRROR, :]
-    out[..., 0] = frames.CROP_FLIP - out[..., 0]
+    out[..., 0] = flip - out[..., 0]
     return out
 
 

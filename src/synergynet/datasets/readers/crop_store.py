@@ -89,17 +89,7 @@ def crop_files(folder: Path, names: Sequence[str]) -> LazyCrops:
     Raises:
         SynergyNetError: one of them is not there.
     """
-    _require_files(folder, names)
-
-    def read(index: int) -> NDArray[np.uint8]:
-        file = folder / names[index]
-        return decode_crop(read_crop_bytes(file), file)
-
-    return LazyCrops(read, np.arange(len(names)))
-
-
-def _require_files(folder: Path, names: Sequence[str]) -> None:
-    """One listing per folder: half a million crops are looked up in a second or two."""
+    # One listing per folder: half a million crops are looked up in a second or two.
     listings: dict[str, set[str]] = {}
     for name in names:
         parent, base = os.path.split(name)
@@ -107,7 +97,18 @@ def _require_files(folder: Path, names: Sequence[str]) -> None:
             listings[parent] = _listing(folder / parent)
         # Some file systems take a name that is not spelt as in their listing.
         if base not in listings[parent] and not (folder / name).is_file():
-            raise SynergyNetError(f"{folder / name}: missing or not an image")
+            raise SynergyNetError(f"{folder / name}: missing")
+    return unchecked_files(folder, names)
+
+
+def unchecked_files(folder: Path, names: Sequence[str]) -> LazyCrops:
+    """The files ``folder/name``; one that is missing is an error when it is drawn."""
+    return LazyCrops(lambda index: read_crop(folder / names[index]), np.arange(len(names)))
+
+
+def read_crop(file: Path) -> NDArray[np.uint8]:
+    """(120, 120, 3) uint8 BGR; SynergyNetError if it is missing or no such picture."""
+    return decode_crop(read_crop_bytes(file), file)
 
 
 def _listing(folder: Path) -> set[str]:
@@ -119,14 +120,21 @@ def _listing(folder: Path) -> set[str]:
 
 def read_crop_bytes(file: Path) -> bytes:
     """A crop as it is stored, compressed; SynergyNetError if there is none or a huge one."""
+    return read_small(file, MAX_CROP_BYTES, "120x120 crop")
+
+
+def read_small(file: Path, most: int, what: str) -> bytes:
+    """A file's bytes; SynergyNetError if it is missing or larger than ``most``, so no ``what``."""
+    if not file.is_file():
+        raise SynergyNetError(f"{file}: missing, no such file")
     try:
         with file.open("rb", buffering=0) as stream:
             size = os.fstat(stream.fileno()).st_size
-            if size > MAX_CROP_BYTES:
-                raise SynergyNetError(f"{file}: larger than 1 MiB, not a 120x120 crop")
+            if size > most:
+                raise SynergyNetError(f"{file}: larger than {most >> 20} MiB, not a {what}")
             return stream.read(size)
     except OSError as error:
-        raise SynergyNetError(f"{file}: missing or not an image ({error.strerror})") from error
+        raise SynergyNetError(f"{file}: cannot be read ({error.strerror})") from error
 
 
 def decode_crop(data: bytes, origin: object) -> NDArray[np.uint8]:
@@ -143,7 +151,8 @@ def decode_crop(data: bytes, origin: object) -> NDArray[np.uint8]:
     except cv2.error:  # more pixels than OpenCV takes
         image = None
     if image is None:
-        raise SynergyNetError(f"{origin}: missing or not an image")
+        raise SynergyNetError(f"{origin}: not a readable image")
     if image.shape != CROP_SHAPE:
-        raise SynergyNetError(f"{origin}: {image.shape[1]}x{image.shape[0]}, expected 120x120")
+        width, height = image.shape[1], image.shape[0]
+        raise SynergyNetError(f"{origin}: {width}x{height} pixels, expected 120x120")
     return np.asarray(image, dtype=np.uint8)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,15 +16,19 @@ from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
 from ...face_model.sources import resolve_face_model
 from ...files.whole_file import write_whole
+from ...files.workers import run_chunks
 from ...geometry.params import FloatArray, Whitening
+from . import LabelModel
 from .crop_list import (
     WHITENING_NAME,
+    CropSet,
     dump_pickle,
     find_whitening,
     read_list,
     read_params,
     refuse_evaluation_data,
 )
+from .crop_store import unchecked_files
 
 CROPS_NAME = "crops"
 LABELS_NAME = "param_all_norm.pkl"
@@ -32,6 +36,10 @@ TRAIN_LIST = "train.list"
 TEST_LIST = "test.list"
 JPEG_QUALITY = 95
 """That of the benchmark's own crops."""
+
+Task = TypeVar("Task")
+Chunk = TypeVar("Chunk", bound=Sequence[object])
+Result = TypeVar("Result")
 
 
 def claim_folder(output: Path, record: str, settings: dict[str, object]) -> None:
@@ -63,38 +71,54 @@ def claim_folder(output: Path, record: str, settings: dict[str, object]) -> None
     write_whole(file, json.dumps(settings, indent=1).encode())
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledList:
-    """What a folder's ``train.list`` holds.
-
-    Attributes:
-        file: the list.
-        names: (N,) of the crops.
-        params: (N, 62) raw parameters.
-        model: the face model that they belong to.
-    """
-
-    file: Path
-    names: list[str]
-    params: FloatArray
-    model: FaceModel
-
-
-def open_list(folder: Path, face_model: str) -> LabelledList:
-    """Read a folder that holds a training list.
-
-    Args:
-        face_model: of the labels: 'open-head', a 3dmm_data folder, or an .npz.
+def open_folder(name: str, folder: Path, labels: LabelModel, skip: Path) -> CropSet:
+    """Read a folder that holds a training list; crops are read when they are drawn.
 
     Raises:
         SynergyNetError: a file is missing or broken, or this is data for evaluation only.
     """
-    file, labels = folder / TRAIN_LIST, folder / LABELS_NAME
+    file, params = folder / TRAIN_LIST, folder / LABELS_NAME
     refuse_evaluation_data(file)
     names = read_list(file)
+    raw = read_params(params, find_whitening(params, labels.whitening), len(names))
+    images = unchecked_files(folder / CROPS_NAME, names)
+    model = labels.model
+    return CropSet(str(file), names, images, raw, model.name, labels.hash, model)
+
+
+def open_list(folder: Path, face_model: str) -> tuple[CropSet, FaceModel]:
+    """:func:`open_folder`, with labels of the face model that ``--face-model`` names."""
     model, whitening = resolve_face_model(face_model)
-    raw = read_params(labels, find_whitening(labels, whitening), len(names))
-    return LabelledList(file, names, raw, model)
+    labels = LabelModel(model, whitening, model.hash)
+    return open_folder("list", folder, labels, skip=folder), model
+
+
+def in_order(
+    function: Callable[[Task, Chunk], Result],
+    task: Task,
+    chunks: Sequence[Chunk],
+    workers: int,
+    progress: Callable[[int, int], None],
+    *,
+    total: int,
+) -> list[Result]:
+    """Results of :func:`~synergynet.files.workers.run_chunks` in the order of ``chunks``.
+
+    Args:
+        progress: called with the rows done and ``total``; what no chunk holds is done already.
+    """
+    results: dict[int, Result] = {}
+    done = total - sum(map(len, chunks))
+    for index, result in run_chunks(function, task, chunks, workers):
+        results[index] = result
+        done += len(chunks[index])
+        progress(done, total)
+    return [results[index] for index in range(len(chunks))]
+
+
+def chunks_of(count: int, size: int) -> list[range]:
+    """Rows 0 to ``count`` - 1 in ranges of at most ``size``."""
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def write_crop(output: Path, name: str, crop: NDArray[np.uint8]) -> None:

@@ -45,6 +45,7 @@ from ...geometry import frames, params, pose
 from ...geometry.crops import CropBox, aflw2000_roi
 from ...geometry.landmarks import N_LANDMARKS
 from ...geometry.params import INPUT_SIZE, N_EXPRESSION, N_SHAPE, FloatArray
+from .crop_store import read_small
 
 PHOTO_SIZE = 450
 """Both collections cut every picture to 450x450 pixels; the labels count those."""
@@ -67,22 +68,19 @@ _SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
     **_POINTS,
 }
 _REQUIRED = ("Pose_Para", "Shape_Para", "Exp_Para", "pt2d")
+_FIELDS = {
+    "pose": "Pose_Para", "shape": "Shape_Para", "expression": "Exp_Para", "points2d": "pt2d",
+    "points3d": "pt3d_68", "texture": "Tex_Para", "color": "Color_Para",
+    "illumination": "Illum_Para", "roi": "roi",
+}  # fmt: skip
+"""Attribute of :class:`MatLabels` -> field."""
 
 
 @dataclass(frozen=True, eq=False)
 class MatLabels:
-    """One ``.mat``; units and frames in the text of this module.
+    """One ``.mat``, field by field; units and frames in the text of this module.
 
-    Attributes:
-        pose: (7,) pitch, yaw, roll (radians), tx, ty, tz (photo pixels), f (pixels per um).
-        shape: (199,).
-        expression: (29,).
-        points2d: (2, 68) in 300W-LP, (2, 21) in AFLW2000-3D; photo1.
-        points3d: (3, 68) photo1, or None where the file has none (300W-LP).
-        texture: (199,) or None.
-        color: (7,) or None.
-        illumination: (10,) or None.
-        roi: (4,) or None.
+    Vectors are flat. ``points3d`` is missing in 300W-LP, the rest with None may be anywhere.
     """
 
     pose: FloatArray
@@ -185,7 +183,7 @@ def read_mat(path: str | Path) -> MatLabels:
     """
     file = Path(path)
     try:
-        fields = read_arrays(_read_bytes(file), _SHAPES.keys())
+        fields = read_arrays(read_small(file, _MAX_BYTES, ".mat of labels"), _SHAPES.keys())
     except ValueError as error:
         raise SynergyNetError(f"{file}: not a readable .mat file ({error})") from error
     for name in _REQUIRED:
@@ -201,25 +199,4 @@ def read_mat(path: str | Path) -> MatLabels:
             fields[name] = value.reshape(-1)
     if not fields["Pose_Para"][6] > 0:
         raise SynergyNetError(f"{file}: Pose_Para: the scale f is {fields['Pose_Para'][6]:g}")
-    return MatLabels(
-        pose=fields["Pose_Para"],
-        shape=fields["Shape_Para"],
-        expression=fields["Exp_Para"],
-        points2d=fields["pt2d"],
-        points3d=fields.get("pt3d_68"),
-        texture=fields.get("Tex_Para"),
-        color=fields.get("Color_Para"),
-        illumination=fields.get("Illum_Para"),
-        roi=fields.get("roi"),
-    )
-
-
-def _read_bytes(file: Path) -> bytes:
-    if not file.is_file():
-        raise SynergyNetError(f"{file}: no such file")
-    try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise SynergyNetError(f"{file}: larger than {_MAX_BYTES >> 20} MiB, not such a label")
-        return file.read_bytes()
-    except OSError as error:
-        raise SynergyNetError(f"{file}: cannot be read ({error.strerror})") from error
+    return MatLabels(**{name: fields[field] for name, field in _FIELDS.items() if field in fields})

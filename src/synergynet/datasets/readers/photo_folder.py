@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SynergyNetError
-from .mat_photos import PHOTO_SIZE
+from ...face_model.model import FaceModel
+from ...geometry.boxes import largest_side
+from . import LabelModel, Reader, Sample
+from .crop_store import read_small
+from .mat_photos import PHOTO_SIZE, Source, benchmark_box, photo1_to_crop1, read_mat
 
 _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 _NO_LABELS = ("Code", "landmarks")  # folders of the two collections with other .mat files
-_MAX_PHOTO_BYTES = 16 << 20
+_SMALLEST_BOX = 16  # photo pixels
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,71 @@ class Photo:
     image: Path
     labels: Path
     name: str
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoFolder(Reader):
+    """Samples of a folder with their benchmark's boxes; parameters are of ``bfm``."""
+
+    source: Source
+    photos: list[Photo]
+    bfm: FaceModel | None
+    unusable: list[str]
+    face_model_hash: str | None
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return "AFLW2000-3D" if self.evaluation_only else "300W-LP"
+
+    @property
+    def evaluation_only(self) -> bool:  # type: ignore[override]
+        return self.source == "aflw2000"
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> Sample:
+        photo = self.photos[index]
+        labels = read_mat(photo.labels)
+        if labels.source != self.source:
+            raise SynergyNetError(f"{photo.labels}: of {labels.source}, not of {self.source}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            points = labels.landmarks(self.bfm)
+            box = benchmark_box(points)
+            raw = labels.params(box)
+            sane = np.isfinite(raw.astype(np.float32)).all()
+        x, y = box.center
+        if not (
+            sane
+            and _SMALLEST_BOX <= box.side <= largest_side((PHOTO_SIZE, PHOTO_SIZE))
+            and max(abs(x - PHOTO_SIZE / 2), abs(y - PHOTO_SIZE / 2)) < (PHOTO_SIZE + box.side) / 2
+        ):
+            raise SynergyNetError(f"{photo.labels}: the face is not in the photo")
+        return Sample(
+            photo.name,
+            partial(read_photo, photo.image),
+            box,
+            photo1_to_crop1(points, box),
+            labels.rotation,
+            raw,
+            (photo.image, photo.labels),
+        )
+
+
+def open_folder(name: str, folder: Path, labels: LabelModel, skip: Path) -> PhotoFolder:
+    """300W-LP, whose landmarks the Basel Face Model must compute, or AFLW2000-3D."""
+    source: Source = "300w-lp" if name == "300w-lp" else "aflw2000"
+    # Of all face models only the Basel Face Model's folder holds a whitening.
+    bfm, of_bfm = (None, None) if labels.whitening is None else (labels.model, labels.hash)
+    if bfm is None and source == "300w-lp":
+        raise SynergyNetError(
+            "300W-LP holds no 3D landmarks: give the 3dmm_data folder of the Basel Face Model "
+            "(--bfm) to compute them with"
+        )
+    photos, unusable = find_photos(folder, skip)
+    if not photos:
+        raise SynergyNetError(f"{folder}: no photo with a .mat beside it")
+    return PhotoFolder(source, photos, bfm, unusable, of_bfm)
 
 
 def find_photos(folder: Path, skip: Path) -> tuple[list[Photo], list[str]]:
@@ -66,13 +136,13 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     Raises:
         SynergyNetError: missing, too large, not an image, or not of 450x450 pixels.
     """
+    data = read_small(path, 16 << 20, "photo of 450x450 pixels")
     try:
-        if path.stat().st_size > _MAX_PHOTO_BYTES:
-            raise SynergyNetError(f"{path}: larger than {_MAX_PHOTO_BYTES >> 20} MiB")
-        data = np.fromfile(path, dtype=np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (OSError, cv2.error) as error:
-        raise SynergyNetError(f"{path}: not a readable image ({error})") from error
+        image = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error:  # no bytes, or more pixels than OpenCV takes
+        image = None
     if image is None:
         raise SynergyNetError(f"{path}: not a readable image")
     if image.shape[:2] != (PHOTO_SIZE, PHOTO_SIZE):

@@ -20,7 +20,7 @@ import json
 import mmap
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -30,8 +30,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import SynergyNetError
 from ...geometry.params import N_PARAMS, FloatArray
-from .crop_list import check_name, refuse_evaluation_data
-from .crop_store import MAX_CROP_BYTES, LazyCrops, decode_crop
+from . import LabelModel
+from .crop_list import CropSet, check_name, refuse_evaluation_data
+from .crop_store import MAX_CROP_BYTES, LazyCrops, decode_crop, read_small
 
 INDEX_NAME = "index.json"
 PARAMS_SUFFIX = "params.npy"
@@ -40,7 +41,6 @@ MAX_SHARD_SIZE = 1_000_000
 
 _CROP_SUFFIXES = ("jpg", "png")
 _MAX_JSON_BYTES = 1 << 16
-_MAX_INDEX_BYTES = 64 << 20
 _MEMBER = re.compile(r"(\d{8,})\.([a-z.]+)")
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,21 +68,6 @@ class ShardIndex(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Shards:
-    """The samples of one or more folders, in order.
-
-    names: (N,) as in the list; images: (N, 120, 120, 3), decoded when drawn;
-    params: (N, 62) float64 raw parameters of the face model with ``face_model_hash``.
-    """
-
-    names: list[str]
-    images: LazyCrops
-    params: FloatArray
-    face_model: str
-    face_model_hash: str
-
-
-@dataclass(frozen=True, eq=False)
 class _Shard:
     """A tar file with the places of its crops, names and labels."""
 
@@ -104,7 +89,18 @@ class _Shard:
         return decode_crop(data, f"{self.file}: '{self.names[row]}'")
 
 
-def read_shards(folders: Sequence[Path]) -> Shards:
+def open_folder(name: str, folder: Path, labels: LabelModel, skip: Path) -> CropSet:
+    """A folder of shards, whose labels must be of ``labels``."""
+    found = read_shards([folder])
+    if found.face_model_hash != labels.hash:
+        raise SynergyNetError(
+            f"{folder}: labels of face model '{found.face_model}', not of '{labels.model.name}' "
+            "(and this version); name the one that they were packed with"
+        )
+    return replace(found, model=labels.model)
+
+
+def read_shards(folders: Sequence[Path]) -> CropSet:
     """Read all labels, and find all crops, of folders that ``synergynet data pack`` wrote.
 
     Raises:
@@ -129,7 +125,8 @@ def read_shards(folders: Sequence[Path]) -> Shards:
     row = np.concatenate([np.arange(len(s.names)) for s in shards])
     images = LazyCrops(lambda i: shards[which[i]].read(row[i]), np.arange(len(row)))
     names = [name for shard in shards for name in shard.names]
-    return Shards(names, images, np.concatenate([s.params for s in shards]), name, model_hash)
+    raw = np.concatenate([s.params for s in shards])
+    return CropSet(", ".join(map(str, folders)), names, images, raw, name, model_hash)
 
 
 def read_index(folder: Path) -> ShardIndex:
@@ -140,14 +137,12 @@ def read_index(folder: Path) -> ShardIndex:
             f"{file}: missing; give a folder that `synergynet data pack` wrote to the end "
             "(run the same command again to finish it)"
         )
-    if file.stat().st_size > _MAX_INDEX_BYTES:
-        raise SynergyNetError(f"{file}: larger than 64 MiB, not an index of shards")
     try:
-        return ShardIndex.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
+        return ShardIndex.model_validate_json(read_small(file, 64 << 20, "list of shards"))
+    except ValidationError as error:
         raise SynergyNetError(
-            f"{file}: not an index of shards of this version ({first}); pack the list again"
+            f"{file}: not an index of shards of this version ({error.errors()[0]['msg']}); "
+            "pack the list again"
         ) from error
 
 
@@ -182,21 +177,51 @@ def _read_shard(file: Path, entry: ShardEntry) -> _Shard:
 def _index_shard(file: Path, data: mmap.mmap, entry: ShardEntry) -> _Shard:
     starts, sizes = np.empty((2, entry.count), dtype=np.int64)
     raw = np.empty((entry.count, N_PARAMS))
-    names = []
-    head, walk = _params_head(), _Walk(file, data)
+    names, head, end = [], _params_head(), 0
     for row in range(entry.count):
-        key, starts[row], sizes[row] = walk.next(_CROP_SUFFIXES, MAX_CROP_BYTES)
-        start, size = walk.next_of(key, PARAMS_SUFFIX, len(head) + 8 * N_PARAMS)
-        numbers = data[start : start + size]
-        if not numbers.startswith(head) or len(numbers) != len(head) + 8 * N_PARAMS:
+        key, starts[row], sizes[row], end = _member(file, data, end, _CROP_SUFFIXES, MAX_CROP_BYTES)
+        label, about = b"", b""
+        for suffix, most in (PARAMS_SUFFIX, len(head) + 8 * N_PARAMS), ("json", _MAX_JSON_BYTES):
+            found, start, size, end = _member(file, data, end, (suffix,), most)
+            if found != key:
+                raise _damaged(file, f"'{found}.{suffix}' where '{key}.{suffix}' belongs")
+            label, about = about, data[start : start + size]
+        if not label.startswith(head) or len(label) != len(head) + 8 * N_PARAMS:
             raise _damaged(file, f"'{key}.{PARAMS_SUFFIX}' is not 62 float64 numbers")
-        raw[row] = np.frombuffer(numbers, "<f8", offset=len(head))
-        start, size = walk.next_of(key, "json", _MAX_JSON_BYTES)
-        names.append(_read_name(file, key, data[start : start + size]))
-    walk.end()
+        raw[row] = np.frombuffer(label, "<f8", offset=len(head))
+        names.append(_read_name(file, key, about))
+    rest = data[end:]
+    if len(rest) < 2 * BLOCK or rest.strip(b"\0"):
+        raise _damaged(file, f"it does not end where {INDEX_NAME} says")
     if not np.isfinite(raw).all():
         raise _damaged(file, "its parameters must be finite numbers")
     return _Shard(file, starts, sizes, names, raw)
+
+
+def _member(
+    file: Path, data: mmap.mmap, at: int, suffixes: Sequence[str], most: int
+) -> tuple[str, int, int, int]:
+    """The member of a tar file whose header is at byte ``at``: key, start, size, next header.
+
+    Its name must be as :func:`.pack.pack_shards` writes it, with one of ``suffixes``. The
+    header is read here because :mod:`tarfile` takes four times as long for it.
+    """
+    header, start = data[at : at + BLOCK], at + BLOCK
+    try:
+        if header[257:262] != b"ustar" or header[156:157] not in (b"0", b"\0"):
+            raise ValueError
+        if int(header[148:156].strip(b"\0 "), 8) != sum(header) - sum(header[148:156]) + 256:
+            raise ValueError
+        name = header[:100].rstrip(b"\0").decode("ascii")
+        size = int(header[124:136].strip(b"\0 "), 8)
+    except ValueError as error:
+        raise _damaged(file, f"no plain file at byte {at}") from error
+    match = _MEMBER.fullmatch(name)
+    if match is None or match[2] not in suffixes:
+        raise _damaged(file, f"'{name}' where a .{' or .'.join(suffixes)} belongs")
+    if not 0 < size <= most or start + size > len(data):
+        raise _damaged(file, f"'{name}' has {size} bytes, which cannot be")
+    return match[1], start, size, start + -(-size // BLOCK) * BLOCK
 
 
 def _read_name(file: Path, key: str, text: bytes) -> str:
@@ -208,43 +233,3 @@ def _read_name(file: Path, key: str, text: bytes) -> str:
         raise _damaged(file, f"'{key}.json' does not hold a name")
     check_name(name, file)
     return name
-
-
-class _Walk:
-    """Goes from member to member of a tar file as :func:`.pack.pack_shards` writes it."""
-
-    def __init__(self, file: Path, data: mmap.mmap) -> None:
-        self._file, self._data, self._at = file, data, 0
-
-    def next(self, suffixes: Sequence[str], most: int) -> tuple[str, int, int]:
-        """Key, start and size of the next member, whose suffix must be one of ``suffixes``."""
-        header = self._data[self._at : self._at + BLOCK]
-        start = self._at + BLOCK
-        try:
-            if header[257:262] != b"ustar" or header[156:157] not in (b"0", b"\0"):
-                raise ValueError
-            if int(header[148:156].strip(b"\0 "), 8) != sum(header) - sum(header[148:156]) + 256:
-                raise ValueError
-            name = header[:100].rstrip(b"\0").decode("ascii")
-            size = int(header[124:136].strip(b"\0 "), 8)
-        except ValueError as error:
-            raise _damaged(self._file, f"no plain file at byte {self._at}") from error
-        match = _MEMBER.fullmatch(name)
-        if match is None or match[2] not in suffixes:
-            raise _damaged(self._file, f"'{name}' where a .{' or .'.join(suffixes)} belongs")
-        if not 0 < size <= most or start + size > len(self._data):
-            raise _damaged(self._file, f"'{name}' has {size} bytes, which cannot be")
-        self._at = start + -(-size // BLOCK) * BLOCK
-        return match[1], start, size
-
-    def next_of(self, key: str, suffix: str, most: int) -> tuple[int, int]:
-        """Start and size of the next member, which must be of the same sample."""
-        found, start, size = self.next((suffix,), most)
-        if found != key:
-            raise _damaged(self._file, f"'{found}.{suffix}' where '{key}.{suffix}' belongs")
-        return start, size
-
-    def end(self) -> None:
-        rest = self._data[self._at :]
-        if len(rest) < 2 * BLOCK or rest.strip(b"\0"):
-            raise _damaged(self._file, f"it does not end where {INDEX_NAME} says")

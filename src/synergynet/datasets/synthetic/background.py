@@ -1,6 +1,8 @@
-"""What is behind a face: gradients, noise, shapes, lines, writing, blur; and cloth."""
+"""What is behind a face: gradients, noise, shapes, lines, writing, blur; cloth; and cheap noise."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -8,9 +10,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ...geometry.params import FloatArray
-from .noise import grain, smooth
 
 Image = NDArray[np.uint8]
+_TILE = 1024  # all noise is cut out of one tile at random places
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 .,!?&%"
 
 
@@ -123,3 +125,23 @@ def _writing(image: Image, rng: Generator) -> None:
         at = int(rng.uniform(-0.2, 0.8) * side), int(rng.uniform(0, 1.1) * side)
         thickness = int(rng.integers(1, 3))
         cv2.putText(image, text, at, int(rng.integers(0, 8)), scale, color, thickness, cv2.LINE_AA)
+
+
+@lru_cache(maxsize=1)
+def _tile() -> NDArray[np.float32]:
+    return np.random.default_rng(19).standard_normal((_TILE, _TILE)).astype(np.float32)
+
+
+def grain(height: int, width: int, rng: Generator) -> NDArray[np.float32]:
+    """(height, width) standard normal noise, read-only, sides up to 960."""
+    y, x = rng.integers(0, _TILE - height + 1), rng.integers(0, _TILE - width + 1)
+    return _tile()[y : y + height, x : x + width]
+
+
+def smooth(
+    height: int, width: int, rows: int, columns: int, rng: Generator, channels: int = 1
+) -> NDArray[np.float32]:
+    """(height, width[, channels]) noise of ``rows`` x ``columns`` waves, about standard normal."""
+    knots = rng.standard_normal((rows, columns, channels), dtype=np.float32)
+    out = cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(out, dtype=np.float32)

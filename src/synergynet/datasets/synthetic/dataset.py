@@ -32,10 +32,17 @@ from numpy.typing import NDArray
 from ...errors import SynergyNetError
 from ...face_model.open_head import load_open_head
 from ...files.whole_file import CannotWriteError, write_whole
-from ...files.workers import run_chunks
 from ...geometry.landmarks import N_LANDMARKS
 from ..readers.crop_list import label_whitening
-from ..readers.list_folder import CROPS_NAME, JPEG_QUALITY, TRAIN_LIST, claim_folder, write_list
+from ..readers.list_folder import (
+    CROPS_NAME,
+    JPEG_QUALITY,
+    TRAIN_LIST,
+    chunks_of,
+    claim_folder,
+    in_order,
+    write_list,
+)
 from .face import VERSION, SyntheticFace, SyntheticFaces
 
 RECORD, EXACT_NAME, DEPTH_NAME, PARTS_NAME = "synth.json", "labels.npz", "depth", "parts"
@@ -45,6 +52,7 @@ DEPTH_STEP, DEPTH_OFFSET = 0.01, -300.0
 
 _CHUNK = 64
 _PER_FOLDER = 1000
+_IN_PARTS = {"params62", "landmarks68", "visibility", "unit_weights"}
 
 
 @dataclass(frozen=True)
@@ -89,18 +97,15 @@ def write_faces(
         "count": count, "seed": seed, "depth": depth, "version": VERSION,
         "face_model": [model.name, model.hash],
     }  # fmt: skip
-    chunks = [range(i, min(i + _CHUNK, count)) for i in range(0, count, _CHUNK)]
+    chunks = chunks_of(count, _CHUNK)
     if _is_finished(output, settings):
         progress(count, count)
         return output / TRAIN_LIST
     claim_folder(output, RECORD, settings)
     task = _Task(output, seed, depth)
     left = [chunk for chunk in chunks if not _is_done(task, chunk)]
-    done = count - sum(map(len, left))
-    progress(done, count)
-    for index, _ in run_chunks(_write_chunk, task, left, workers):
-        done += len(left[index])
-        progress(done, count)
+    progress(count - sum(map(len, left)), count)
+    in_order(_write_chunk, task, left, workers, progress, total=count)
     parts = [_read_part(_part(output, chunk)) for chunk in chunks]
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     arrays |= {
@@ -208,11 +213,10 @@ def _read_part(file: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(file, allow_pickle=False) as data:
             part = dict(data)
-    except Exception as error:  # zipfile and zlib raise many kinds on broken files
-        raise SynergyNetError(f"{file}: missing or broken; run the same command again") from error
-    if part.keys() < {"params62", "landmarks68", "visibility", "unit_weights"}:
-        raise SynergyNetError(f"{file}: missing or broken; run the same command again")
-    if part["landmarks68"].shape[1:] != (3, N_LANDMARKS):
+        whole = part.keys() >= _IN_PARTS and part["landmarks68"].shape[1:] == (3, N_LANDMARKS)
+    except Exception:  # zipfile and zlib raise many kinds on broken files
+        whole = False
+    if not whole:
         raise SynergyNetError(f"{file}: missing or broken; run the same command again")
     return part
 

@@ -16,17 +16,15 @@ from ...geometry.params import INPUT_SIZE, FloatArray
 from ...rendering import Raster, rasterize, vertex_normals
 from ...rendering.attributes import interpolate_at
 from ...rendering.rasterizer import Backend
-from .background import draw_background, draw_cloth
+from .background import draw_background, draw_cloth, grain
 from .eyes import color_eyes, draw_eyes
-from .hair import draw_hair, shell_triangles
+from .hair import SHELL_TRIANGLES, draw_hair
 from .head import BODY, HEAD_CENTRE, HEAD_RADIUS, MOUTH, TEETH, HeadScene, head_scene
-from .label import Label, draw_label
+from .label import Label, draw_label, landmark_visibility
 from .lens import photograph
 from .light import Ball, Light, cast_shadow, draw_light
-from .noise import grain
 from .objects import draw_objects, join_solids
 from .skin import Looks, draw_looks, paint_skin
-from .visibility import landmark_visibility
 
 VERSION = "1"
 """Changes when the same seed gives other pictures or labels."""
@@ -126,15 +124,11 @@ class _Picture:
         return vertex_normals(points, triangles, backend=self.backend)
 
     def interpolate(
-        self,
-        raster: Raster,
-        chosen: NDArray[np.intp],
-        values: FloatArray,
-        triangles: NDArray[np.int64],
+        self, raster: Raster, at: NDArray[np.intp], values: FloatArray, triangles: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         table = np.asarray(values, dtype=np.float32)
         seen = interpolate_at(
-            chosen, raster.triangle, raster.barycentric, table, triangles, backend=self.backend
+            at, raster.triangle, raster.barycentric, table, triangles, backend=self.backend
         )
         return np.asarray(seen, dtype=np.float32)
 
@@ -168,7 +162,7 @@ class _Picture:
             light, self.points, scene.shadow_triangles, ball, 4.0 * unit, self.backend
         )
         gloss = light.sheen(self.normals, lit)
-        attributes = np.concatenate([scene.atlas, scene.eye[:, None], gloss[:, None]], axis=1)
+        attributes = np.column_stack([scene.atlas, scene.eye, gloss])
         shown = np.flatnonzero(self.raster.mask)
         pixels = self.interpolate(self.raster, shown, attributes, scene.triangles)
         diffuse = light.diffuse(self.normals, scene.open_sky, lit)
@@ -221,20 +215,13 @@ class _Picture:
         hair = draw_hair(self.scene.model, self.face, looks.hair, rng)
         if hair is None:
             return
-        triangles = shell_triangles()
+        triangles = SHELL_TRIANGLES
         points = self.place(hair.vertices @ self.label.rotation.T)
         raster = self.rasterize(points, triangles, cull=False)
         normals = _toward_viewer(self.normals_of(points, triangles))
         where = np.flatnonzero(raster.mask & (raster.depth > self.raster.depth))
-        attributes = np.concatenate(
-            [
-                hair.strands,
-                hair.cover[:, None],
-                light.sheen(normals, 1.0)[:, None],
-                light.diffuse(normals, 0.9, 1.0),
-            ],
-            axis=1,
-        )
+        sheen, diffuse = light.sheen(normals, 1.0), light.diffuse(normals, 0.9, 1.0)
+        attributes = np.column_stack([hair.strands, hair.cover, sheen, diffuse])
         pixels = self.interpolate(raster, where, attributes, triangles)
         covered = pixels[:, 2] > -3 * hair.edge[0] - hair.edge[1]
         where, pixels = where[covered], pixels[covered]

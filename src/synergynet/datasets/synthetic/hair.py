@@ -77,12 +77,8 @@ class _Cut:
     over_ears: bool
 
 
-def shell_triangles() -> NDArray[np.int64]:
-    """Triangles of every :class:`Hair`."""
-    return _TRIANGLES
-
-
-_TRIANGLES = grid_triangles(0, _ROWS + _HANGING, _COLUMNS)
+SHELL_TRIANGLES = grid_triangles(0, _ROWS + _HANGING, _COLUMNS)
+"""Of every :class:`Hair`."""
 
 
 def draw_hair(model: FaceModel, face: FloatArray, color: FloatArray, rng: Generator) -> Hair | None:
@@ -167,9 +163,8 @@ def _hang(
     out = rim[:, [0, 2]] - _CENTRE[[0, 2]]
     out /= np.linalg.norm(out, axis=1, keepdims=True)
     # Behind the ears hair follows the neck.
-    inward = (
-        (0.6 if cut.length < 50 else 0.25) * down * np.clip((np.abs(_AZIMUTH) - 110) / 50, 0, 1)
-    )
+    hug = 0.6 if cut.length < 50 else 0.25
+    inward = hug * down * np.clip((np.abs(_AZIMUTH) - 110) / 50, 0, 1)
     vertices = np.empty((_HANGING, _COLUMNS, 3))
     vertices[..., [0, 2]] = rim[:, [0, 2]] + out * (flare - inward)[..., None]
     vertices[..., 1] = rim[:, 1] - down
@@ -195,14 +190,9 @@ def _scalp(model: FaceModel) -> _Scalp:
     radius = np.linalg.norm(away, axis=1)
     azimuth = np.rad2deg(np.arctan2(away[:, 0], away[:, 2]))
     elevation = np.rad2deg(np.arcsin(np.clip(away[:, 1] / radius, -1, 1)))
-    spread = np.stack(
-        [
-            (azimuth + 180) / 360 * (_COLUMNS - 1),
-            (_ELEVATION[0] - elevation) / (_ELEVATION[0] - _ELEVATION[-1]) * (_ROWS - 1),
-            radius,
-        ],
-        axis=1,
-    )
+    column = (azimuth + 180) / 360 * (_COLUMNS - 1)
+    row = (_ELEVATION[0] - elevation) / (_ELEVATION[0] - _ELEVATION[-1]) * (_ROWS - 1)
+    spread = np.column_stack([column, row, radius])
     triangles = model.triangles
     ears = (np.abs(model.mean[:, 0]) > 73.5) & (model.mean[:, 1] < 50)
     across_seam = np.ptp(azimuth[triangles], axis=1) > 180
@@ -210,10 +200,11 @@ def _scalp(model: FaceModel) -> _Scalp:
     raster = rasterize(spread, kept, _ROWS, _COLUMNS)
     index = raster.triangle.astype(np.intp)
     weights = raster.barycentric.astype(np.float64)
-    for row in range(_ROWS):  # where a ray meets nothing (ear, seam), its neighbour's place
-        hit = np.flatnonzero(index[row] >= 0)
+    for of_row, share in zip(index, weights, strict=True):
+        # Where a ray meets nothing (ear, seam), its neighbour's place.
+        hit = np.flatnonzero(of_row >= 0)
         nearest = hit[np.abs(np.arange(_COLUMNS)[:, None] - hit).argmin(axis=1)]
-        index[row], weights[row] = index[row, nearest], weights[row, nearest]
+        of_row[:], share[:] = of_row[nearest], share[nearest]
     corners = kept[index].astype(np.intp)
     height = np.einsum("rcv,rcv->rc", model.mean[corners][..., 1], weights)
     return _Scalp(corners, weights, height)

@@ -114,7 +114,7 @@ def head_scene(model: FaceModel) -> HeadScene:
     cavity = np.concatenate(
         [
             _strip(loop, first + around),
-            np.stack([first + (around + 1) % n, first + around, np.full(n, first + n)], axis=1),
+            first + fan_triangles(n)[:, [1, 0, 2]],
         ]
     )
     first += n + 1
@@ -186,9 +186,19 @@ def _strip(outer: NDArray[np.intp], inner: NDArray[np.intp]) -> NDArray[np.int64
     ).astype(np.int64)
 
 
+def fan_triangles(n: int) -> NDArray[np.int64]:
+    """Triangles between a closed ring of vertices 0 to ``n`` - 1 and its hub, vertex ``n``."""
+    around = np.arange(n)
+    return np.stack([around, (around + 1) % n, np.full(n, n)], axis=1)
+
+
 def grid_triangles(first: int, rows: int, columns: int) -> NDArray[np.int64]:
     """Triangles of a sheet of vertices: rows run down, columns to the picture's right."""
-    index = first + np.arange(rows * columns).reshape(rows, columns)
+    return sheet_triangles(first + np.arange(rows * columns).reshape(rows, columns))
+
+
+def sheet_triangles(index: NDArray[np.intp]) -> NDArray[np.int64]:
+    """:func:`grid_triangles` of a sheet of vertex indices (rows, columns)."""
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
     return np.concatenate(
         [np.stack([a, c, b], axis=-1).reshape(-1, 3), np.stack([b, c, d], axis=-1).reshape(-1, 3)]

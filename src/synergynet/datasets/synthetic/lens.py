@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from .noise import grain
+from .background import grain
 
 Image = NDArray[np.uint8]
 _GREY = np.array([0.114, 0.587, 0.299], dtype=np.float32)

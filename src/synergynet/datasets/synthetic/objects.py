@@ -13,6 +13,7 @@ from ...face_model.model import FaceModel
 from ...geometry.landmarks import LEFT_EYE, RIGHT_EYE
 from ...geometry.params import FloatArray
 from .background import random_color
+from .head import fan_triangles, sheet_triangles
 from .label import Label
 
 _SIDES = 6  # of a tube
@@ -74,23 +75,14 @@ def _glasses(points: FloatArray, rotation: FloatArray, rng: Generator) -> list[S
     rims = []
     for eye, side in ((RIGHT_EYE, -1), (LEFT_EYE, 1)):
         x, y = points[eye, :2].mean(axis=0) + np.array([side * 2.0, -3.0])
-        rim = np.stack(
-            [
-                x + half_x * np.cos(angle) * round_off,
-                y + half_y * np.sin(angle) * round_off,
-                np.full(len(angle), front),
-            ],
-            axis=1,
-        )
+        across, down = half_x * np.cos(angle) * round_off, half_y * np.sin(angle) * round_off
+        rim = np.column_stack([x + across, y + down, np.full(len(angle), front)])
         rim[:, 2] -= (np.abs(rim[:, 0]) / 60) ** 2 * 9  # the frame is bent round the face
         rims.append(rim)
         out.append(Solid(*_tube(np.concatenate([rim, rim[:1]]), width), color))
-        hub = rim.mean(axis=0)
-        n = len(rim)
-        fan = np.stack([np.arange(n), (np.arange(n) + 1) % n, np.full(n, n)], axis=1)
         if opacity > 0.02:
-            vertices = np.concatenate([rim, [hub]])
-            out.append(Solid(vertices, fan.astype(np.int64), tint, opacity, 0.0))
+            lens = np.concatenate([rim, [rim.mean(axis=0)]])
+            out.append(Solid(lens, fan_triangles(len(rim)), tint, opacity, 0.0))
     inner = [rim[np.abs(rim[:, 0]).argmin()] for rim in rims]
     middle = (inner[0] + inner[1]) / 2 + [0, 2.5, 2]
     out.append(Solid(*_tube(np.stack([inner[0], middle, inner[1]]), width), color))
@@ -152,13 +144,9 @@ def _board(points: FloatArray, rng: Generator) -> Solid:
     middle = edge + (edge - points[:, :2].mean(axis=0)) * rng.uniform(0.0, 0.5)
     near = points[:, 2].max() + 15
     vertices = np.column_stack([middle + ring, near + 0.2 * ring[:, 0]])
-    hub = np.array([[*middle, near]])
-    n = corners
-    fan = np.stack([np.arange(n), (np.arange(n) + 1) % n, np.full(n, n)], axis=1)
-    return Solid(
-        np.concatenate([vertices, hub]), fan.astype(np.int64), random_color(rng),
-        mottle=float(rng.uniform(0, 0.3)),
-    )  # fmt: skip
+    vertices = np.concatenate([vertices, [[*middle, near]]])
+    color, mottle = random_color(rng), float(rng.uniform(0, 0.3))
+    return Solid(vertices, fan_triangles(corners), color, mottle=mottle)
 
 
 def _tube(
@@ -186,17 +174,10 @@ def _tube(
     circle = u[:, None] * np.cos(angle)[:, None] + v[:, None] * np.sin(angle)[:, None]
     vertices = (path[:, None] + circle * radii[:, None, None]).reshape(-1, 3)
     index = np.arange(len(path) * sides).reshape(len(path), sides)
-    a, b = index[:-1], np.roll(index[:-1], -1, axis=1)
-    c, d = index[1:], np.roll(index[1:], -1, axis=1)
-    triangles = np.concatenate(
-        [np.stack([a, c, b], -1).reshape(-1, 3), np.stack([b, c, d], -1).reshape(-1, 3)]
-    )
-    return vertices, triangles.astype(np.int64)
+    return vertices, sheet_triangles(np.column_stack([index, index[:, 0]]))
 
 
-def join_solids(
-    solids: Sequence[Solid],
-) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.intp]]:
+def join_solids(solids: Sequence[Solid]) -> tuple[FloatArray, NDArray[np.int64], NDArray[np.intp]]:
     """Vertices (V, 3), triangles (T, 3) and which solid each triangle belongs to (T,)."""
     starts = np.cumsum([0, *(len(s.vertices) for s in solids)])
     vertices = np.concatenate([s.vertices for s in solids])

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ...geometry.landmarks import INNER_LIPS, LEFT_BROW, OUTER_LIPS, RIGHT_BROW
 from ...geometry.params import FloatArray
+from .background import grain, smooth
 from .head import ATLAS_SHAPE, HeadScene, atlas_of
-from .noise import grain, smooth
 
 Texture = NDArray[np.float32]
 _SMALL = 4  # the texture's broad shades are mixed at a quarter of its resolution

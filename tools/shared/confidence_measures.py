@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..geometry.crops import CropBox
-from ..geometry.params import INPUT_SIZE, FloatArray
-from ..weights.error_head import ErrorHead
+from synergynet.geometry.crops import CropBox
+from synergynet.geometry.params import INPUT_SIZE, FloatArray
+from synergynet.weights.error_head import ErrorHead
 
 KNOTS = 12
 """Of the map from scores to errors, before those that do not increase are pooled."""
