@@ -17,11 +17,12 @@ from test_checkpoints import face_model, net, torch_save, whitening  # noqa: E40
 
 from synergynet.cli.convert import convert  # noqa: E402
 from synergynet.errors import SynergyNetError  # noqa: E402
+from synergynet.nets.torch.backbones import trained_backbone  # noqa: E402
 from synergynet.nets.torch.checkpoints import describe, load_checkpoint, save_checkpoint  # noqa: E402
 from synergynet.nets.torch.official_checkpoint import read_official  # noqa: E402
 from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
 from synergynet.weights.ckpt import read_ckpt, write_ckpt  # noqa: E402
-from synergynet.weights.tensors import METADATA, read_ckpt_weights  # noqa: E402
+from synergynet.weights.ckpt_weights import METADATA, read_ckpt_weights  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +78,9 @@ def test_names_and_shapes_in_a_ckpt(ckpt: Path, official: Path) -> None:
         "reverseDirection.conv6_2.bias": "reverseDirection.conv6_2.bias",
     }
     for name, ours in pairs.items():
-        np.testing.assert_array_equal(entries[name], theirs[ours].numpy(), err_msg=name)
+        np.testing.assert_array_equal(entries[name], theirs[ours], err_msg=name)
     kernel = entries["forwardDirection.conv6.weight"]
-    np.testing.assert_array_equal(kernel[..., 0], theirs["forwardDirection.conv6.weight"].numpy())
+    np.testing.assert_array_equal(kernel[..., 0], theirs["forwardDirection.conv6.weight"])
     assert not any("num_batches" in name for name in entries)
 
 
@@ -104,7 +105,7 @@ def test_onnx_answers_as_the_official_network(official: Path, tmp_path: Path) ->
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
     found = session.run(None, {session.get_inputs()[0].name: crops})[0]
     with torch.inference_mode():
-        wanted = read_official(official).network()(torch.from_numpy(crops)).numpy()
+        wanted = trained_backbone(read_official(official))(torch.from_numpy(crops))[0].numpy()
     np.testing.assert_allclose(found, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
 
 

@@ -18,6 +18,7 @@ from synergynet.geometry.crops import CropBox
 from synergynet.geometry.params import Whitening
 from synergynet.regression import base, cut_crops, load_regressor, loading, normalise
 from synergynet.regression.cropping import largest_side
+from synergynet.weights import formats
 from synergynet.weights.info import WeightsInfo
 
 onnx = pytest.importorskip("onnx")
@@ -176,7 +177,7 @@ def test_absent_shipped_weights_are_said(tmp_path, monkeypatch) -> None:
 def test_without_torch_a_checkpoint_names_the_cure(tmp_path, monkeypatch) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(b"anything")
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SynergyNetError, match=r'pip install "synergynet\[train\]"'):
         load_regressor(path)
 
@@ -274,7 +275,8 @@ def test_crops_and_back_projection_agree(side: int) -> None:
 def test_the_official_checkpoint_brings_its_face_model(tmp_path, tiny_model) -> None:
     torch = pytest.importorskip("torch")
     from synergynet.nets.torch.backbones import build_backbone
-    from synergynet.nets.torch.official_checkpoint import OfficialCheckpoint, write_official
+    from synergynet.nets.torch.checkpoints import describe, network_weights
+    from synergynet.nets.torch.official_checkpoint import write_official
     from synergynet.nets.torch.synergynet import SynergyNet
 
     torch.manual_seed(0)
@@ -284,7 +286,8 @@ def test_the_official_checkpoint_brings_its_face_model(tmp_path, tiny_model) -> 
     model = replace(tiny_model, landmark_vertices=vertices, landmark_weights=weights)
     net = SynergyNet(build_backbone("mobilenet_v2"), model, weights_info(model).whitening)
     path = tmp_path / "best.pth.tar"
-    write_official(path, OfficialCheckpoint.from_network(net, 80))
+    info = describe(net, training_data="none", frame="protocol")
+    write_official(path, network_weights(net, info))
     regressor = load_regressor(path)
     assert regressor.face_model is not None
     regressor.info.check_face_model(regressor.face_model, str(path))

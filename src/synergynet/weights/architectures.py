@@ -1,4 +1,4 @@
-"""The backbones that exist in MindSpore, as tables: no framework is needed to read them."""
+"""The networks as tables, from which PyTorch and MindSpore build them; neither is needed here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ STEM_CHANNELS = 32
 FEATURE_DIM = 1280
 HEADS = {"ori": N_POSE, "shape": N_SHAPE, "exp": N_EXPRESSION}
 DROPOUT = 0.2
+
+COUNTER = ".num_batches_tracked"
+"""End of the name of batch norm's counter, the only entries that are int64."""
 
 Shape = tuple[int, ...]
 
@@ -99,6 +102,8 @@ MAFA_LAYERS = (
 )
 """Inputs and outputs of conv1 to conv9; those of conv6 depend on the backbone."""
 POINT_FEATURES, GLOBAL_FEATURES = 64, 1024
+RESIDUAL_SCALE = 0.05
+"""Refined landmarks = coarse + 0.05 x MAFA's output (official model_building.py)."""
 
 
 def mafa_inputs(feature_dim: int) -> int:

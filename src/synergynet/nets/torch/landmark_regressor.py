@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...geometry.params import N_EXPRESSION, N_POSE, N_SHAPE
-from .mafa import exact_point_layer, exactly, point_layer, point_rows, pooled_point_layer
+from ...weights.architectures import GLOBAL_FEATURES
+from .kernels import exact_point_layer, exactly, point_layer, point_rows, pooled_point_layer
 
 
 class LandmarkRegressor(nn.Module):
@@ -23,15 +24,15 @@ class LandmarkRegressor(nn.Module):
         self.conv2 = nn.Conv1d(64, 64, 1)
         self.conv3 = nn.Conv1d(64, 64, 1)
         self.conv4 = nn.Conv1d(64, 128, 1)
-        self.conv5 = nn.Conv1d(128, 1024, 1)
-        self.conv6_1 = nn.Conv1d(1024, N_POSE, 1)
-        self.conv6_2 = nn.Conv1d(1024, N_SHAPE, 1)
-        self.conv6_3 = nn.Conv1d(1024, N_EXPRESSION, 1)
+        self.conv5 = nn.Conv1d(128, GLOBAL_FEATURES, 1)
+        self.conv6_1 = nn.Conv1d(GLOBAL_FEATURES, N_POSE, 1)
+        self.conv6_2 = nn.Conv1d(GLOBAL_FEATURES, N_SHAPE, 1)
+        self.conv6_3 = nn.Conv1d(GLOBAL_FEATURES, N_EXPRESSION, 1)
         self.bn1 = nn.BatchNorm1d(64)
         self.bn2 = nn.BatchNorm1d(64)
         self.bn3 = nn.BatchNorm1d(64)
         self.bn4 = nn.BatchNorm1d(128)
-        self.bn5 = nn.BatchNorm1d(1024)
+        self.bn5 = nn.BatchNorm1d(GLOBAL_FEATURES)
         self.bn6_1 = nn.BatchNorm1d(N_POSE)
         self.bn6_2 = nn.BatchNorm1d(N_SHAPE)
         self.bn6_3 = nn.BatchNorm1d(N_EXPRESSION)

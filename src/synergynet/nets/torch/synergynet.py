@@ -7,7 +7,6 @@ their ``module.`` prefix) fit as they are.
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,18 +14,14 @@ from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
 from ...geometry.conventions import Conventions
 from ...geometry.params import EXPRESSION, POSE, SHAPE, Whitening
+from ...weights.architectures import RESIDUAL_SCALE
+from ...weights.official import face_buffers
+from ..loss_terms import MAFA_TERMS, OFFICIAL_WEIGHTS, REGRESSOR_TERMS, Z_WEIGHT, needs
 from .blocks import ThreeHeadBackbone
 from .decode import decode_points
 from .landmark_regressor import LandmarkRegressor
-from .losses import (
-    MAFA_TERMS,
-    OFFICIAL_WEIGHTS,
-    REGRESSOR_TERMS,
-    Z_WEIGHT,
-    needs,
-    synergy_losses,
-)
-from .mafa import MAFA, RESIDUAL_SCALE
+from .losses import synergy_losses
+from .mafa import MAFA
 
 
 class ImageToParams(nn.Module):
@@ -77,15 +72,11 @@ class SynergyNet(nn.Module):
         self.param_std: Tensor
         self.register_buffer("param_mean", torch.tensor(whitening.mean))
         self.register_buffer("param_std", torch.tensor(whitening.std))
-        if dense:
-            for name, array in dense_arrays(face_model).items():
-                self.register_buffer(name, torch.tensor(array))
         self.u_base: Tensor
         self.w_shp_base: Tensor
         self.w_exp_base: Tensor
-        self.register_buffer("u_base", torch.tensor(flat_mean(face_model.landmark_mean)))
-        self.register_buffer("w_shp_base", torch.tensor(flat_basis(face_model.landmark_identity)))
-        self.register_buffer("w_exp_base", torch.tensor(flat_basis(face_model.landmark_expression)))
+        for name, array in face_buffers(face_model, dense=dense).items():
+            self.register_buffer(name, torch.tensor(array))
 
         self.I2P = ImageToParams(backbone)
         self.forwardDirection: MAFA | None = None
@@ -168,22 +159,3 @@ class SynergyNet(nn.Module):
             conventions=self.conventions,
             z_weight=z_weight,
         )
-
-
-def flat_mean(points: np.ndarray) -> np.ndarray:
-    """(n, 3) -> (3n, 1): x0, y0, z0, x1, ..., the official layout."""
-    return points.reshape(-1, 1)
-
-
-def flat_basis(basis: np.ndarray) -> np.ndarray:
-    """(modes, n, 3) -> (3n, modes) in the official layout."""
-    return np.ascontiguousarray(basis.reshape(len(basis), -1).T)
-
-
-def dense_arrays(face_model: FaceModel) -> dict[str, np.ndarray]:
-    """The whole mesh's arrays under their official names, in the official order."""
-    return {
-        "w_shp": flat_basis(face_model.identity_basis),
-        "u": flat_mean(face_model.mean),
-        "w_exp": flat_basis(face_model.expression_basis),
-    }

@@ -12,10 +12,10 @@ from ...datasets.readers.crop_list import LabelledCrops, label_whitening
 from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
 from ...geometry.conventions import Conventions
+from ...nets.loss_terms import MAFA_TERMS, REGRESSOR_TERMS, needs
 from ...nets.torch.backbones import build_backbone
 from ...nets.torch.checkpoints import load_checkpoint
 from ...nets.torch.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
-from ...nets.torch.losses import MAFA_TERMS, REGRESSOR_TERMS, needs
 from ...nets.torch.synergynet import SynergyNet
 from ..config import TrainConfig
 
