@@ -383,10 +383,13 @@ def test_crop_rule_and_calibration_travel_with_the_weights(net: SynergyNet, tmp_
 
 
 @pytest.mark.parametrize(
-    "rows", ["[]", "[[1, 2], [3, 4]]", "[[1], [2], [3]]", "5", "[1, 2, 3]", '"abc"', "null",
-             "[[1, 2], [3, 4], [5, NaN]]", '[[1, 2], [3, 4], [5, "x"]]', f"[[1, 2], [3, 4], [5, {'9' * 400}]]",
-             "[[1, 2], [3, 4], [5, Infinity]]", "[[1, 2], [3, 4], [5, []]]", '{"a": 1}'],
-)  # fmt: skip
+    "rows",
+    [
+        *("[]", "[[1, 2], [3, 4]]", "[[1], [2], [3]]", "5", "[1, 2, 3]", '"abc"', "null"),
+        *("[[1, 2], [3, 4], [5, NaN]]", '[[1, 2], [3, 4], [5, "x"]]', '{"a": 1}'),
+        *("[[1, 2], [3, 4], [5, Infinity]]", f"[[1, 2], [3, 4], [5, {'9' * 400}]]"),
+    ],
+)
 def test_a_hostile_calibration_is_one_sentence(net: SynergyNet, rows: str) -> None:
     metadata = {**info_of(net).to_metadata(), "detector_calibration": f'{{"yunet": {rows}}}'}
     with pytest.raises(SynergyNetError, match=r"x\.onnx: metadata field 'detector_calibration'"):

@@ -90,7 +90,8 @@ def colours(n: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("order", ["BGR", "RGB"])
 def test_onnx_normalises_runs_and_dewhitens(tmp_path, tiny_model, half, order) -> None:
-    info = weights_info(tiny_model, channel_order=order)
+    calibration = {"yunet": ((0.0, 0.5), (1.0, 2.0), (1e-3, 0.0))}
+    info = weights_info(tiny_model, channel_order=order, detector_calibration=calibration)
     weight = np.random.default_rng(1).normal(size=(3, 62)).astype(np.float16)
     path = write_onnx(tmp_path / "net.onnx", info, weight=weight, half=half)
     regressor = load_regressor(path, threads=1)
@@ -101,6 +102,7 @@ def test_onnx_normalises_runs_and_dewhitens(tmp_path, tiny_model, half, order) -
     assert answer.dtype == np.float32
     np.testing.assert_allclose(answer, info.whitening.dewhiten(whitened), atol=1e-4)
     assert regressor.info.to_metadata() == info.to_metadata()
+    assert regressor.info.detector_calibration == calibration
     assert regressor.face_model is None
 
 

@@ -75,9 +75,8 @@ def export(
         precision=precision,
         calibrate=calibrate,
     )
-    crops, framework = (
-        ("real", "torch") if "torch" in FORMATS[name].needs else ("random", "MindSpore")
-    )
+    by_torch = "torch" in FORMATS[name].needs
+    crops, framework = ("real", "torch") if by_torch else ("random", "MindSpore")
     print(f"{output}: {done.size / 1e6:.1f} MB {name}, {precision}, checked on {crops} crops")
     for part, difference in done.differences.items():
         print(
