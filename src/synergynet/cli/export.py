@@ -66,7 +66,7 @@ def export(
     wanted = {"whole": whole, "half": half, "int8": int8}
     check_options(output, name, [option for option, given in wanted.items() if given], calibrate)
     precision: Precision = "int8" if int8 else "float16" if half else "float32"
-    done = export_weights(
+    differences, contains = export_weights(
         read_weights(weights),
         output,
         name,
@@ -75,12 +75,13 @@ def export(
         precision=precision,
         calibrate=calibrate,
     )
+    files = [output, *([output.with_suffix(FORMATS[name].beside)] if FORMATS[name].beside else [])]
+    size = sum(file.stat().st_size for file in files) / 1e6
     by_torch = "torch" in FORMATS[name].needs
     crops, framework = ("real", "torch") if by_torch else ("random", "MindSpore")
-    print(f"{output}: {done.size / 1e6:.1f} MB {name}, {precision}, checked on {crops} crops")
-    for part, difference in done.differences.items():
-        print(
-            f"  {part}: differs from {framework} by at most {difference:.2g} {_UNITS.get(part, '')}"
-        )
-    if done.contains:
-        print(f"  contains {done.contains}")
+    print(f"{output}: {size:.1f} MB {name}, {precision}, checked on {crops} crops")
+    for part, difference in differences.items():
+        unit = _UNITS.get(part, "")
+        print(f"  {part}: differs from {framework} by at most {difference:.2g} {unit}")
+    if contains:
+        print(f"  contains {contains}")

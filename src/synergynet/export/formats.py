@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SynergyNetError
 from ..face_model.sources import resolve_face_model
-from ..weights.formats import require
+from ..weights.formats import listed, require
 from ..weights.tensors import Weights
 
 if TYPE_CHECKING:
     from .graphs import Precision
-
-Differences = dict[str, float]
-"""Output -> largest difference between the file and its network."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,8 @@ class ExportFormat:
         endings: of its files; the first is the usual one.
         writer: ``module:function`` in this package. It takes a ``graphs.Deployment``, a path
             and, with the options ``half`` and ``int8``, the precision and ``calibration=`` crops;
-            it returns :data:`Differences`. MindSpore's takes a path and the weights.
+            it returns output -> largest difference between the file and the network.
+            MindSpore's takes a path and the weights, and returns that of the parameters.
         options: of ``synergynet export`` that it can obey.
         needs: packages without which nothing can be written.
         any_ending: its files may have endings that no other format has.
@@ -41,40 +39,22 @@ class ExportFormat:
 
     endings: tuple[str, ...]
     writer: str
-    options: Collection[str]
+    options: Collection[str] = ("whole",)
     needs: tuple[str, ...] = ("torch", "onnx")
     any_ending: bool = False
     beside: str = ""
 
 
 _EVERY = ("whole", "half", "int8")
+_SCRIPTS = (".pt", ".ts", ".torchscript")
 
 FORMATS: Mapping[str, ExportFormat] = {
     "onnx": ExportFormat((".onnx",), "onnx:write_onnx", _EVERY),
-    "torchscript": ExportFormat(
-        (".pt", ".ts", ".torchscript"), "torchscript:write_torchscript", ("whole",), any_ending=True
-    ),
+    "torchscript": ExportFormat(_SCRIPTS, "torchscript:write_torchscript", any_ending=True),
     "openvino": ExportFormat((".xml",), "openvino:write_openvino", _EVERY, beside=".bin"),
     "mindir": ExportFormat((".mindir",), "mindspore:write_graph", (), ("mindspore",)),
-    "executorch": ExportFormat(
-        (".pte",), "executorch:write_executorch", ("whole",), any_ending=True
-    ),
+    "executorch": ExportFormat((".pte",), "executorch:write_executorch", any_ending=True),
 }
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What was written.
-
-    Attributes:
-        size: of all files, in bytes.
-        differences: from the network, by output.
-        contains: the face model inside and its licence, or an empty text.
-    """
-
-    size: int
-    differences: Differences
-    contains: str = ""
 
 
 def choose_format(path: Path, name: str | None) -> str:
@@ -84,19 +64,18 @@ def choose_format(path: Path, name: str | None) -> str:
         SynergyNetError: no such format, or an ending that does not fit it.
     """
     if name not in (None, *FORMATS):
-        raise SynergyNetError(f"unknown format '{name}'; choose {_listed(FORMATS, 'or')}")
+        raise SynergyNetError(f"unknown format '{name}'; choose {listed(FORMATS, 'or')}")
     by_ending = [k for k, v in FORMATS.items() if path.name.lower().endswith(v.endings)]
-    if name is None:
-        if not by_ending:
-            every = ", ".join(ending for kind in FORMATS.values() for ending in kind.endings)
-            raise SynergyNetError(f"{path}: unknown ending; expected {every}, or give --format")
-        return by_ending[0]
-    if by_ending != [name] and (by_ending or not FORMATS[name].any_ending):
+    if name is None and not by_ending:
+        every = ", ".join(ending for kind in FORMATS.values() for ending in kind.endings)
+        raise SynergyNetError(f"{path}: unknown ending; expected {every}, or give --format")
+    chosen = name or by_ending[0]
+    if by_ending != [chosen] and (by_ending or not FORMATS[chosen].any_ending):
         raise SynergyNetError(
-            f"{path}: the name of a file in the format {name} must end in "
-            f"{' or '.join(FORMATS[name].endings)}"
+            f"{path}: the name of a file in the format {chosen} must end in "
+            f"{listed(FORMATS[chosen].endings, 'or')}"
         )
-    return name
+    return chosen
 
 
 def check_options(path: Path, name: str, options: Collection[str], calibrate: Path | None) -> None:
@@ -107,7 +86,7 @@ def check_options(path: Path, name: str, options: Collection[str], calibrate: Pa
         takers = [other for other, kind in FORMATS.items() if option in kind.options]
         if name not in takers:
             raise SynergyNetError(
-                f"{path}: --{option} is for {_listed(takers, 'and')}, not {name}; "
+                f"{path}: --{option} is for {listed(takers, 'and')}, not {name}; "
                 f"leave out --{option}, or take one of them"
             )
     if "int8" in options and calibrate is None:
@@ -128,7 +107,7 @@ def export_weights(
     whole: bool = False,
     precision: Precision = "float32",
     calibrate: Path | None = None,
-) -> Exported:
+) -> tuple[dict[str, float], str]:
     """Write a network for deployment, compare the file with it, and only then let it appear.
 
     Args:
@@ -141,6 +120,10 @@ def export_weights(
         precision: of the weights.
         calibrate: crops for ``int8``: a folder or a list of them.
 
+    Returns:
+        Output -> largest difference from the network; the face model inside and its licence, or
+        an empty text.
+
     Raises:
         SynergyNetError: a package is missing, or the file disagrees with the network.
     """
@@ -148,28 +131,24 @@ def export_weights(
     for package in kind.needs:
         require(package, f"{path}: writing it")
     module, function = kind.writer.split(":")
+    write = getattr(import_module(f".{module}", __package__), function)
     if "torch" not in kind.needs:
-        write = getattr(import_module(f".{module}", __package__), function)
-        differences, contains = {"params": write(path, weights)}, ""
-    else:
-        from ..nets.torch.backbones import trained_backbone
-        from .graphs import backbone_deployment
+        return {"params": write(path, weights)}, ""
+    from ..nets.torch.backbones import trained_backbone
+    from .graphs import backbone_deployment
 
-        model = None
-        if whole:
-            model = weights.face_model or resolve_face_model(face_model)[0]
-            weights.described().check_face_model(model, weights.source)
-        deployed = backbone_deployment(trained_backbone(weights), weights.described(), model)
-        options: dict[str, Any] = {"precision": precision} if "half" in kind.options else {}
-        if calibrate is not None:
-            from .int8 import calibration_crops
+    info, model = weights.described(), None
+    if whole:
+        model = weights.face_model or resolve_face_model(face_model)[0]
+        info.check_face_model(model, weights.source)
+    deployed = backbone_deployment(trained_backbone(weights), info, model)
+    options: dict[str, Any] = {"precision": precision} if "half" in kind.options else {}
+    if calibrate is not None:
+        from .int8 import calibration_crops
 
-            options["calibration"] = calibration_crops(calibrate)
-        write = getattr(import_module(f".{module}", __package__), function)
-        differences = write(deployed, path, **options)
-        contains = "" if model is None else f"the face model '{model.name}', {deployed.licence}"
-    files = [path, *([path.with_suffix(kind.beside)] if kind.beside else [])]
-    return Exported(sum(file.stat().st_size for file in files), differences, contains)
+        options["calibration"] = calibration_crops(calibrate)
+    contains = "" if model is None else f"the face model '{model.name}', {deployed.licence}"
+    return write(deployed, path, **options), contains
 
 
 def write_graph(path: Path, weights: Weights) -> float:
@@ -178,9 +157,4 @@ def write_graph(path: Path, weights: Weights) -> float:
         from . import mindspore
 
         return mindspore.write_graph(path, weights)
-    return export_weights(weights, path, "onnx").differences["params"]
-
-
-def _listed(names: Collection[str], last: str) -> str:
-    *others, final = names
-    return f"{', '.join(others)} {last} {final}" if others else final
+    return export_weights(weights, path, "onnx")[0]["params"]

@@ -196,8 +196,12 @@ class WholeFace(nn.Module):
         self.backbone = backbone
         self.expected_error = None if info.error_head is None else ExpectedError(info.error_head)
         self.reverse_channels = info.channel_order == "RGB"
-        scale, offset = crop_frame(info)
-        self.scale, self.offset = scale, offset
+        # To 0-based pixels of the crop. ``pixel`` answers are those, counted from 1; ``protocol``
+        # ones run from 0 to 120 between the first and the last pixel centre of the box
+        # (``frames.x120_to_photo1``).
+        pixel = info.frame == "pixel"
+        self.scale = 1.0 if pixel else (INPUT_SIZE - 1) / INPUT_SIZE
+        self.offset = -1.0 if pixel else 0.0
         arrays = {
             "param_mean": info.whitening.mean,
             "param_std": info.whitening.std,
@@ -254,15 +258,6 @@ class WholeFace(nn.Module):
         x, y, z = moved.unbind(2)
         first, scale = self.offset, self.scale
         return torch.stack([x * scale + first, (CROP_FLIP - y) * scale + first, z * scale], dim=2)
-
-
-def crop_frame(info: WeightsInfo) -> tuple[float, float]:
-    """Scale and offset from a network's answers to 0-based pixels of the 120x120 crop.
-
-    ``pixel`` answers are those pixels counted from 1. ``protocol`` answers run from 0 to 120
-    between the first and the last pixel centre of the box (``frames.x120_to_photo1``).
-    """
-    return (1.0, -1.0) if info.frame == "pixel" else ((INPUT_SIZE - 1) / INPUT_SIZE, 0.0)
 
 
 def nearest_rotation(camera: Tensor) -> Tensor:

@@ -17,7 +17,9 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,13 +73,10 @@ def write_ckpt(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
             array = np.asarray(array)  # ascontiguousarray would make a scalar a vector
             tensor = b"".join(b"\x08" + _varint(size) for size in array.shape)
             tensor += message_field(2, _TYPE_NAMES[array.dtype].encode())
-            content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-            head = tensor + b"\x1a" + _varint(len(content))
-            value = (
-                message_field(1, name.encode()) + b"\x12" + _varint(len(head) + len(content)) + head
-            )
-            stream.write(b"\x0a" + _varint(len(value) + len(content)) + value)
-            stream.write(content)
+            plain = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            tensor += message_field(3, plain.tobytes())
+            value = message_field(1, name.encode()) + message_field(2, tensor)
+            stream.write(message_field(1, value))
 
 
 def _checked(data: bytes) -> bytes:
@@ -93,7 +92,7 @@ def _checked(data: bytes) -> bytes:
 
 
 def _tensors(data: memoryview) -> dict[str, np.ndarray]:
-    pieces: dict[str, list[bytes | memoryview]] = {}
+    pieces: dict[str, list[memoryview]] = {}
     kinds: dict[str, tuple[tuple[int, ...], str]] = {}
     for count, (number, value) in enumerate(_fields(data)):
         if number != 1 or not isinstance(value, memoryview) or count >= _MAX_ENTRIES:
@@ -106,33 +105,25 @@ def _tensors(data: memoryview) -> dict[str, np.ndarray]:
 
 
 def _entry(data: memoryview) -> tuple[str, tuple[tuple[int, ...], str], memoryview]:
-    """One ``Value``: its name, (shape, type name) and content."""
-    fields: dict[int, memoryview] = {}
-    for number, value in _fields(data):
-        if number not in (1, 2) or number in fields or not isinstance(value, memoryview):
-            raise ValueError("unknown content")
-        fields[number] = value
-    if len(fields) != 2:
+    """One ``Value``: its name, (shape, type name) and content.
+
+    Fields are expected in the order of their numbers, as every protobuf library writes them.
+    """
+    fields = list(islice(_fields(data), 3))
+    if [(number, type(value)) for number, value in fields] != [(1, memoryview), (2, memoryview)]:
         raise ValueError("an entry without name or tensor")
-    name = _text(fields[1])
-    dims: list[int] = []
-    inside: dict[int, memoryview] = {}
-    for number, value in _fields(fields[2]):
-        if number == 1 and isinstance(value, int):
-            dims.append(value)
-        elif number in (2, 3) and number not in inside and isinstance(value, memoryview):
-            inside[number] = value
-        else:
-            raise ValueError(f"{name[:80]!r} is no plain tensor")
-        if len(dims) > _MAX_DIMS:
-            raise ValueError(f"{name[:80]!r} has too many dimensions")
-    if set(inside) != {2, 3}:
-        raise ValueError(f"{name[:80]!r} has no content")
-    return name, (tuple(dims), _text(inside[2])), inside[3]
+    name = _text(fields[0][1])
+    inside = list(islice(_fields(fields[1][1]), _MAX_DIMS + 3))
+    rank = len(inside) - 2
+    wanted = [(1, int)] * rank + [(2, memoryview), (3, memoryview)]
+    if rank > _MAX_DIMS or [(number, type(value)) for number, value in inside] != wanted:
+        raise ValueError(f"{name[:80]!r} is no plain tensor")
+    shape = tuple(value for _, value in inside[:rank])
+    return name, (shape, _text(inside[-2][1])), inside[-1][1]
 
 
 def _array(
-    name: str, shape: tuple[int, ...], type_name: str, parts: list[bytes | memoryview]
+    name: str, shape: tuple[int, ...], type_name: str, parts: list[memoryview]
 ) -> np.ndarray:
     if type_name not in _DTYPES:
         raise ValueError(f"{name[:80]!r} holds {type_name[:20]!r}, which are not plain numbers")
@@ -145,7 +136,7 @@ def _array(
     return np.frombuffer(content, dtype).reshape(shape).astype(_DTYPES[type_name])
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
     """(field number, number or bytes) of a message; the wire types that this format uses."""
     at = 0
     while at < len(data):

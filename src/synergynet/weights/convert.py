@@ -9,7 +9,7 @@ from ..errors import SynergyNetError
 from ..face_model.sources import resolve_face_model
 from .formats import find_format, function_for, read_weights
 from .info import ChannelOrder
-from .official import foreign_info
+from .official import published_info
 
 
 def convert_weights(
@@ -39,7 +39,15 @@ def convert_weights(
         raise SynergyNetError(f"{target}: is the file to convert; give the result another name")
     weights = read_weights(source)
     if weights.info is None:
-        info = foreign_info(weights.source, face_model, channel_order)
+        model, whitening = resolve_face_model(face_model) if face_model else (None, None)
+        if model is None or whitening is None:
+            raise SynergyNetError(
+                f"{source}: written by another program, so it does not say which face model "
+                "and whitening it belongs to; give --face-model FOLDER, its 3dmm_data folder"
+            )
+        info = published_info(
+            model, whitening, "a MindSpore checkpoint of another program", channel_order
+        )
         weights = replace(weights, info=info)
     if find_format(target, "write").brings_face_model and weights.face_model is None:
         weights = replace(weights, face_model=resolve_face_model(face_model)[0])

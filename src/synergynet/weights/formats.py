@@ -1,13 +1,14 @@
 """The files that hold trained weights, by their endings; a new one is one line of ``FORMATS``.
 
-Functions are named, not imported: they may need a framework, and live above this package.
+Functions are named, not imported: they may live above this package, and need the framework that
+their module is named after.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +28,6 @@ class WeightsFormat:
         write: (path, weights) -> None, or the largest difference in whitened units between what
             was written and the network.
         run: (path, device=..., threads=...) -> a ``regression.ParamsRegressor``.
-        needs: use -> package of :data:`PACKAGES` that has to be installed for it.
         brings_face_model: writing needs ``weights.face_model``.
     """
 
@@ -35,11 +35,8 @@ class WeightsFormat:
     read: str = ""
     write: str = ""
     run: str = ""
-    needs: Mapping[Use, str] = field(default_factory=dict)
     brings_face_model: bool = False
 
-
-_TORCH: Mapping[Use, str] = {"read": "torch", "write": "torch", "run": "torch"}
 
 FORMATS = (
     WeightsFormat(
@@ -53,14 +50,12 @@ FORMATS = (
         read="weights.tensors:read_safetensors_weights",
         write="weights.tensors:write_safetensors_weights",
         run="regression.torch_net:load",
-        needs={"run": "torch"},
     ),
     WeightsFormat(
         (".pth.tar", ".pth", ".tar"),
         read="nets.torch.official_checkpoint:read_official",
         write="nets.torch.official_checkpoint:write_official",
         run="regression.torch_net:load",
-        needs=_TORCH,
         brings_face_model=True,
     ),
     WeightsFormat(
@@ -68,17 +63,15 @@ FORMATS = (
         read="weights.ckpt_weights:read_ckpt_weights",
         write="weights.ckpt_weights:write_ckpt_weights",
         run="regression.mindspore_net:load",
-        needs={"run": "mindspore"},
     ),
-    WeightsFormat((".mindir",), write="export.mindspore:write_graph", needs={"write": "mindspore"}),
-    WeightsFormat((".air",), write="export.mindspore:write_graph", needs={"write": "mindspore"}),
+    WeightsFormat((".mindir",), write="export.mindspore:write_graph"),
+    WeightsFormat((".air",), write="export.mindspore:write_graph"),
 )
 
 _TRAIN = 'pip install "synergynet[train]"'
 PACKAGES = {
     "torch": ("PyTorch", _TRAIN),
     "onnx": ("onnx", _TRAIN),
-    "onnxscript": ("onnxscript", _TRAIN),
     "mindspore": (
         "MindSpore",
         "docs/mindspore.md shows an environment with it, and synergynet convert makes a "
@@ -90,8 +83,7 @@ PACKAGES = {
 
 def endings(use: Use) -> str:
     """The endings that can be read, written or run, for help and messages."""
-    known = [kind.endings[0] for kind in FORMATS if getattr(kind, use)]
-    return f"{', '.join(known[:-1])} or {known[-1]}"
+    return listed((kind.endings[0] for kind in FORMATS if getattr(kind, use)), "or")
 
 
 def find_format(path: Path, use: Use) -> WeightsFormat:
@@ -108,14 +100,14 @@ def function_for(path: Path, use: Use) -> Callable[..., Any]:
     Raises:
         SynergyNetError: no such kind of file, or a package is missing.
     """
-    kind = find_format(path, use)
-    if use in kind.needs:
-        doing = {"read": "reading", "write": "writing", "run": "running"}[use]
-        instead = "; an .onnx file runs without it" if use == "run" else ""
-        require(kind.needs[use], f"{path}: {doing} it", instead)
-    module, name = getattr(kind, use).split(":")
-    package = __package__.rpartition(".")[0]
-    function: Callable[..., Any] = getattr(importlib.import_module(f"{package}.{module}"), name)
+    module, name = getattr(find_format(path, use), use).split(":")
+    for package in ("torch", "mindspore"):
+        if package in module:
+            doing = {"read": "reading", "write": "writing", "run": "running"}[use]
+            instead = "; an .onnx file runs without it" if use == "run" else ""
+            require(package, f"{path}: {doing} it", instead)
+    root = __package__.rpartition(".")[0]
+    function: Callable[..., Any] = getattr(importlib.import_module(f"{root}.{module}"), name)
     return function
 
 
@@ -134,3 +126,9 @@ def require(package: str, why: str, instead: str = "") -> None:
     if importlib.util.find_spec(package) is None:
         name, cure = PACKAGES[package]
         raise SynergyNetError(f"{why} needs {name}: {cure}{instead}")
+
+
+def listed(names: Iterable[str], last: str) -> str:
+    """``a, b or c``."""
+    *others, final = names
+    return f"{', '.join(others)} {last} {final}" if others else final

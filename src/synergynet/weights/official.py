@@ -5,14 +5,11 @@ Here they are NumPy arrays; ``nets/torch/official_checkpoint.py`` gets them out 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from ..errors import SynergyNetError
 from ..face_model.model import NO_TRIANGLES, FaceModel
 from ..face_model.official import OFFICIAL_NAME
-from ..face_model.sources import resolve_face_model
 from ..geometry.conventions import Conventions
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import N_EXPRESSION, N_PARAMS, N_SHAPE, Whitening
@@ -28,17 +25,10 @@ OFFICIAL_BUFFERS = (
     "param_mean", "param_std", "w_shp", "u", "w_exp", "u_base", "w_shp_base", "w_exp_base",
 )  # fmt: skip
 """Whitening and face model as an official checkpoint names and orders them."""
-_TRAINING_DATA = "an official SynergyNet checkpoint (300W-LP)"
-_FOREIGN_DATA = "a MindSpore checkpoint of another program (300W-LP)"
-
-
-def flat_mean(points: np.ndarray) -> np.ndarray:
-    """(n, 3) -> (3n, 1): x0, y0, z0, x1, ..., the official layout."""
-    return points.reshape(-1, 1)
 
 
 def flat_basis(basis: np.ndarray) -> np.ndarray:
-    """(modes, n, 3) -> (3n, modes) in the official layout."""
+    """(modes, n, 3) -> (3n, modes): rows x0, y0, z0, x1, ..., the official layout."""
     return np.ascontiguousarray(basis.reshape(len(basis), -1).T)
 
 
@@ -50,11 +40,11 @@ def face_buffers(model: FaceModel, *, dense: bool = True) -> dict[str, np.ndarra
     """
     mesh = {
         "w_shp": flat_basis(model.identity_basis),
-        "u": flat_mean(model.mean),
+        "u": model.mean.reshape(-1, 1),
         "w_exp": flat_basis(model.expression_basis),
     }
     landmarks = {
-        "u_base": flat_mean(model.landmark_mean),
+        "u_base": model.landmark_mean.reshape(-1, 1),
         "w_shp_base": flat_basis(model.landmark_identity),
         "w_exp_base": flat_basis(model.landmark_expression),
     }
@@ -88,45 +78,31 @@ def official_weights(source: str, entries: Arrays, official: Official) -> Weight
         whitening = Whitening(plain["param_mean"], plain["param_std"])
     except ValueError as error:
         raise SynergyNetError(f"{source}: {error}; use an unmodified checkpoint") from error
-    info = protocol_info(model, whitening, _TRAINING_DATA, extra={"epoch": official.epoch})
+    info = published_info(
+        model, whitening, "an official SynergyNet checkpoint", epoch=official.epoch
+    )
     official = Official(buffers, official.epoch, official.archive_name, official.versions)
     return Weights(source, tensors, info, official=official, face_model=model)
 
 
-def foreign_info(source: str, spec: str | None, channel_order: ChannelOrder) -> WeightsInfo:
-    """Of a checkpoint of the published MindSpore port, with the face model that the user names.
-
-    Raises:
-        SynergyNetError: none is named, or no whitening lies beside it.
-    """
-    model, whitening = resolve_face_model(spec) if spec else (None, None)
-    if model is None or whitening is None:
-        raise SynergyNetError(
-            f"{source}: written by another program, so it does not say which face model "
-            "and whitening it belongs to; give --face-model FOLDER, its 3dmm_data folder"
-        )
-    return protocol_info(model, whitening, _FOREIGN_DATA, channel_order=channel_order)
-
-
-def protocol_info(
+def published_info(
     model: FaceModel,
     whitening: Whitening,
     training_data: str,
-    *,
     channel_order: ChannelOrder = "BGR",
-    extra: Mapping[str, int] | None = None,
+    **extra: int,
 ) -> WeightsInfo:
-    """Of a network that the published code trained."""
+    """Of a network that the published code, or its MindSpore port, trained on 300W-LP."""
     return WeightsInfo(
         architecture=ARCHITECTURE,
         face_model=model.name,
         face_model_hash=model.hash,
         whitening=whitening,
-        training_data=training_data,
+        training_data=f"{training_data} (300W-LP)",
         frame="protocol",
         border=Conventions.official().border,
         channel_order=channel_order,
-        extra=extra or {},
+        extra=extra,
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from mindspore import Parameter, Tensor, nn
+from mindspore import Parameter, Tensor, nn, ops
 
 from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
 from ...geometry.conventions import Conventions
+from ...geometry.frames import CROP_FLIP
 from ...geometry.params import EXPRESSION, POSE, SHAPE, Whitening
 from ...weights.architectures import COUNTER, FEATURE_DIM, RESIDUAL_SCALE
 from ...weights.names import mindspore_names, to_mindspore, to_torch
@@ -17,7 +18,6 @@ from ...weights.official import face_buffers
 from ...weights.tensors import Arrays, Weights
 from ..loss_terms import MAFA_TERMS, OFFICIAL_WEIGHTS, REGRESSOR_TERMS, Z_WEIGHT, needs
 from .backbones import ImageToParams
-from .decode import decode_points
 from .losses import SynergyLosses
 from .pointnets import MAFA, LandmarkRegressor
 
@@ -189,3 +189,13 @@ def read_tensors(net: SynergyNet, shapes: Mapping[str, tuple[int, ...]]) -> dict
 
 def _parameters(net: nn.Cell, prefix: str) -> dict[str, Parameter]:
     return {prefix + parameter.name: parameter for parameter in net.get_parameters()}
+
+
+def decode_points(params: Tensor, mean: Tensor, identity: Tensor, expression: Tensor) -> Tensor:
+    """Raw params (B, 62) and a flat basis -> points (B, 3, K) in the crop1 frame."""
+    camera = params[:, POSE].reshape(-1, 3, 4)
+    offsets = ops.matmul(params[:, SHAPE], identity.T)
+    offsets = offsets + ops.matmul(params[:, EXPRESSION], expression.T)
+    points = (mean.T + offsets).reshape(params.shape[0], -1, 3).swapaxes(1, 2)
+    seen = ops.matmul(camera[:, :, :3], points) + camera[:, :, 3:]
+    return ops.stack((seen[:, 0], CROP_FLIP - seen[:, 1], seen[:, 2]), axis=1)

