@@ -11,8 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_pipeline import SIZE, FixedDetector, FixedRegressor, analyzer, centred, photo  # noqa: F401
-from test_regression import weights_info
+from helpers import SIZE, FixedDetector, FixedRegressor, analyzer, centred, weights_info
 
 import synergynet
 from synergynet.detection import Detection
@@ -96,7 +95,7 @@ def test_paths_are_read_and_a_bad_image_of_a_list_is_named(many, tmp_path) -> No
         many([image] * 17 + [image[..., 0]])
 
 
-def test_faces_in_answers_every_given_crop_once(tiny_model, photo) -> None:  # noqa: F811
+def test_faces_in_answers_every_given_crop_once(tiny_model, photo) -> None:
     run = analyzer(tiny_model)
     boxes = [CropBox(30.3, 40.2, 120.4), CropBox(31.0, 40.0, 120.0), CropBox(200.5, 100.5, 90)]
     faces = run.faces_in(photo, boxes)
@@ -117,7 +116,7 @@ def test_faces_in_answers_every_given_crop_once(tiny_model, photo) -> None:  # n
     assert following == analyzer(tiny_model, (90.5, 100.4, 120.4))(photo)[0].crop
 
 
-def test_other_parameters_are_another_face(tiny_model, photo) -> None:  # noqa: F811
+def test_other_parameters_are_another_face(tiny_model, photo) -> None:
     (face,) = analyzer(tiny_model, SQUARES[0])(photo)
     _ = face.landmarks, face.vertices, face.pose, face.arkit
     params = face.params.copy()
@@ -147,47 +146,47 @@ def test_bounded_minimum_meets_the_conditions_of_optimality() -> None:
         assert (slope[x == 0] <= 1e-9).all() and (slope[x == upper] >= -1e-9).all()
 
 
-def test_a_face_is_saved_by_the_ending(tiny_model, photo, tmp_path) -> None:  # noqa: F811
+def test_a_face_is_saved_by_the_ending(tiny_model, photo, tmp_path) -> None:
     trimesh = pytest.importorskip("trimesh", reason="reads the meshes back")
     (face,) = analyzer(tiny_model, SQUARES[0])(photo)
-    (path,) = face.save(tmp_path / "new" / "face.json")
+    (path,) = synergynet.save(face, tmp_path / "new" / "face.json")
     assert json.loads(path.read_text()) == json.loads(json.dumps(face.to_dict()))
     calm = face.params.copy()
     calm[EXPRESSION] = 0  # morph targets aside, a GLB holds the neutral face
     for ending, shown in (
         (".obj", face), (".ply", face), (".PLY", face), (".glb", replace(face, params=calm)),
     ):  # fmt: skip
-        (path,) = face.save(tmp_path / f"grey{ending}")
+        (path,) = synergynet.save(face, tmp_path / f"grey{ending}")
         mesh = trimesh.load(path, force="mesh", process=False)
         up = shown.vertices * (1, -1, 1) + (0, SIZE[0] - 1, 0)
         np.testing.assert_allclose(mesh.triangles, up[tiny_model.triangles], atol=1e-3)
-    textured = face.save(tmp_path / "face.obj", photo, texture_size=32)
+    textured = synergynet.save(face, tmp_path / "face.obj", photo, texture_size=32)
     assert [p.name for p in textured] == ["face_uv.png", "face.mtl", "face.obj"]
     texture = cv2.imread(str(textured[0]))
-    np.testing.assert_array_equal(texture, face.draw(photo, "uv", texture_size=32))
+    np.testing.assert_array_equal(texture, synergynet.draw(photo, face, "uv", texture_size=32))
     rgb = np.ascontiguousarray(photo[..., ::-1])
-    (a,) = face.save(tmp_path / "bgr.ply", photo, space="head")
-    (b,) = face.save(tmp_path / "rgb.ply", rgb, space="head", channel_order="RGB")
+    (a,) = synergynet.save(face, tmp_path / "bgr.ply", photo, space="head")
+    (b,) = synergynet.save(face, tmp_path / "rgb.ply", rgb, space="head", channel_order="RGB")
     assert a.read_bytes() == b.read_bytes() != path.read_bytes()
 
 
-def test_a_refused_save_writes_nothing(tiny_model, photo, tmp_path) -> None:  # noqa: F811
+def test_a_refused_save_writes_nothing(tiny_model, photo, tmp_path) -> None:
     (face,) = analyzer(tiny_model, SQUARES[0])(photo)
     for name in ("face.stl", "face", "face.json.gz"):
         with pytest.raises(SynergyNetError, match=rf"{name}: a face is saved as \.json"):
-            face.save(tmp_path / name)
+            synergynet.save(face, tmp_path / name)
     with pytest.raises(SynergyNetError, match="100 x 100, but the face was found in 400 x 300"):
-        face.save(tmp_path / "face.glb", np.zeros((100, 100, 3), np.uint8))
+        synergynet.save(face, tmp_path / "face.glb", np.zeros((100, 100, 3), np.uint8))
     bare = replace(face, face_model=replace(tiny_model, triangles=np.zeros((0, 3), np.int32)))
     with pytest.raises(SynergyNetError, match="no triangles"):
-        bare.save(tmp_path / "face.ply")
+        synergynet.save(bare, tmp_path / "face.ply")
     with pytest.raises(SynergyNetError, match="unknown space"):
-        face.save(tmp_path / "face.ply", space="world")
+        synergynet.save(face, tmp_path / "face.ply", space="world")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["landmarks", "pose", "box", "mesh", "solid", "pncc", "normals"])
-def test_pictures_keep_the_photos_channel_order(tiny_model, photo, kind) -> None:  # noqa: F811
+def test_pictures_keep_the_photos_channel_order(tiny_model, photo, kind) -> None:
     faces = analyzer(tiny_model, *SQUARES)(photo)
     before = photo.copy()
     bgr = synergynet.draw(photo, faces, kind)
@@ -196,12 +195,12 @@ def test_pictures_keep_the_photos_channel_order(tiny_model, photo, kind) -> None
     np.testing.assert_array_equal(photo, before)
     assert bgr.shape == photo.shape and (bgr != photo).any()
     if kind in ("landmarks", "mesh"):
-        alone = faces[1].draw(photo, kind)
+        alone = synergynet.draw(photo, faces[1], kind)
         x, y = faces[0].landmarks[30, :2].astype(int)
         np.testing.assert_array_equal(alone[y, x], photo[y, x])  # the other face is not drawn
 
 
-def test_depth_and_uv_and_what_cannot_be_drawn(tiny_model, photo) -> None:  # noqa: F811
+def test_depth_and_uv_and_what_cannot_be_drawn(tiny_model, photo) -> None:
     faces = analyzer(tiny_model, *SQUARES)(photo)
     depth = synergynet.draw(photo, faces, "depth", channel_order="RGB")
     assert depth.shape == SIZE and depth.dtype == np.uint16 and depth.any()
@@ -210,7 +209,7 @@ def test_depth_and_uv_and_what_cannot_be_drawn(tiny_model, photo) -> None:  # no
     with pytest.raises(SynergyNetError, match="one face, but 2"):
         synergynet.draw(photo, faces, "uv")
     with pytest.raises(SynergyNetError, match="unknown drawing 'moustache'"):
-        faces[0].draw(photo, "moustache")
+        synergynet.draw(photo, faces[0], "moustache")
     with pytest.raises(SynergyNetError, match="expected a uint8 array"):
         synergynet.draw(photo / 255, faces, "mesh")
 
@@ -219,7 +218,7 @@ def official(model, regressor: FixedRegressor, **options: object) -> SynergyNet:
     return SynergyNet(regressor, model, detector=FixedDetector(*SQUARES), **options)
 
 
-def test_official_shape_with_our_numbers(tiny_model, photo) -> None:  # noqa: F811
+def test_official_shape_with_our_numbers(tiny_model, photo) -> None:
     regressor = FixedRegressor(weights_info(tiny_model), centred(tiny_model))
     run = official(tiny_model, regressor)
     landmarks, vertices, poses = run.get_all_outputs(photo)
@@ -242,7 +241,7 @@ def test_official_shape_with_our_numbers(tiny_model, photo) -> None:  # noqa: F8
 @pytest.mark.parametrize("frame", ["pixel", "protocol"])
 def test_official_conventions_give_the_official_arithmetic(
     tiny_model,
-    photo,  # noqa: F811
+    photo,
     frame,
 ) -> None:
     raw = centred(tiny_model)
@@ -267,7 +266,7 @@ def test_official_conventions_give_the_official_arithmetic(
     assert angles[0] == pytest.approx(np.degrees(np.arcsin(np.cross(*rows)[0])), abs=1e-3)
 
 
-def test_official_conventions_leave_confidence_alone(tiny_model, photo) -> None:  # noqa: F811
+def test_official_conventions_leave_confidence_alone(tiny_model, photo) -> None:
     regressor = FixedRegressor(weights_info(tiny_model), centred(tiny_model))
     regressor.assess = lambda crops: Prediction(
         regressor.predict(crops), np.full(len(crops), 2.0, np.float32)
@@ -276,10 +275,16 @@ def test_official_conventions_leave_confidence_alone(tiny_model, photo) -> None:
     assert run.analyzer(photo)[0].expected_nme == 2.0
 
 
-@pytest.mark.parametrize("name", ["", "analyzer", "arkit", "drawing", "face", "official_api"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", ".pipeline.analyzer", ".pipeline.official_api", ".face_model.units"),
+        *(".geometry.boxes", ".outputs.draw", ".outputs.save"),
+    ],
+)
 def test_docstrings_tell_the_truth(name, monkeypatch) -> None:
     monkeypatch.chdir(REPO)
-    module = importlib.import_module(f"synergynet.pipeline.{name}" if name else "synergynet")
+    module = importlib.import_module(f"synergynet{name}")
     failed, tried = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert tried and not failed
 

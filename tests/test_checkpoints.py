@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import safetensors.torch  # noqa: E402
+from helpers import random_net, torch_save  # noqa: E402
 from torch import nn  # noqa: E402
 
 from synergynet.errors import SynergyNetError  # noqa: E402
@@ -33,53 +34,6 @@ from synergynet.weights.info import WeightsInfo  # noqa: E402
 from synergynet.weights.tensors import Weights  # noqa: E402
 
 DATA = Path(os.environ.get("SYNERGYNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
-
-
-@pytest.fixture(scope="module")
-def face_model() -> FaceModel:
-    """120 random vertices; every landmark is one vertex, as in the official layout."""
-    rng = np.random.default_rng(1)
-    vertices = rng.permutation(120)[:68].astype(np.int32)
-    return FaceModel(
-        name="toy",
-        mean=rng.normal(0, 5e4, (120, 3)).astype(np.float32),
-        identity_basis=rng.normal(0, 1e3, (40, 120, 3)).astype(np.float32),
-        expression_basis=rng.normal(0, 1e3, (10, 120, 3)).astype(np.float32),
-        triangles=np.zeros((0, 3), np.int32),
-        landmark_vertices=np.repeat(vertices[:, None], 3, axis=1),
-        landmark_weights=np.tile(np.array([1, 0, 0], np.float32), (68, 1)),
-    )
-
-
-@pytest.fixture(scope="module")
-def whitening() -> Whitening:
-    rng = np.random.default_rng(2)
-    return Whitening(rng.normal(size=62), rng.uniform(0.1, 2.0, 62))
-
-
-@pytest.fixture(scope="module")
-def net(face_model: FaceModel, whitening: Whitening) -> SynergyNet:
-    return random_net(face_model, whitening)
-
-
-def random_net(face_model: FaceModel, whitening: Whitening) -> SynergyNet:
-    """Random weights and batch statistics, so that no two entries agree by chance."""
-    torch.manual_seed(3)
-    net = SynergyNet(
-        build_backbone("mobilenet_v2"), face_model, whitening, Conventions.official(), dense=True
-    )
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.5, 2)
-            module.num_batches_tracked.fill_(7)
-    return net.eval()
-
-
-def torch_save(path: Path, net: SynergyNet, epoch: int = 80) -> Path:
-    """As the official training loop writes it."""
-    torch.save({"epoch": epoch, "state_dict": nn.DataParallel(net).state_dict()}, path)
-    return path
 
 
 def official_of(net: SynergyNet, epoch: int) -> Weights:

@@ -15,8 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_pipeline import centred
-from test_regression import weights_info, write_onnx
+from helpers import centred, one_error, run, weights_info, write_onnx
 
 from synergynet.face_model.npz import load_npz, save_npz
 
@@ -47,30 +46,9 @@ def portrait(kit: Path) -> Path:
     return path
 
 
-def run(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "synergynet", *map(str, args)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
-        cwd=cwd,
-        check=False,
-    )
-
-
 def infer(kit: Path, output: Path, *args: object) -> subprocess.CompletedProcess[str]:
     model = ["--weights", kit / "net.onnx", "--face-model", kit / "model.npz"]
     return run("infer", *args, "-o", output, *([] if "--weights" in args else model))
-
-
-def one_error(done: subprocess.CompletedProcess[str], *words: object) -> None:
-    """Exit code 1 and one line on stderr that begins with ``error:`` and holds ``words``."""
-    assert done.returncode == 1, done.stderr
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ")
-    for word in words:
-        assert str(word) in line
 
 
 def test_a_photo_becomes_json_pictures_and_a_mesh(kit, portrait, tmp_path) -> None:
@@ -151,7 +129,7 @@ def test_an_output_that_cannot_be_written_is_one_sentence(kit, tmp_path) -> None
 def test_the_mirrored_view_can_be_left_out(kit, portrait, tmp_path) -> None:
     found = {}
     for option in ("--mirror", "--no-mirror"):
-        done = infer(kit, tmp_path / option, portrait, "--draw", "none", "--no-obj", option)
+        done = infer(kit, tmp_path / option, portrait, "--draw", "none", "--mesh", "none", option)
         assert done.returncode == 0, done.stderr
         found[option] = json.loads((tmp_path / option / "portrait.json").read_text())
         assert found[option]["made_with"]["mirror"] is (option == "--mirror")
@@ -160,10 +138,10 @@ def test_the_mirrored_view_can_be_left_out(kit, portrait, tmp_path) -> None:
 
 
 def test_pictures_and_meshes_can_be_left_out(kit, portrait, tmp_path) -> None:
-    done = infer(kit, tmp_path / "a", portrait, "--draw", "none", "--no-obj")
+    done = infer(kit, tmp_path / "a", portrait, "--draw", "none", "--mesh", "none")
     assert done.returncode == 0
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["portrait.json"]
-    done = infer(kit, tmp_path / "b", portrait, "--draw", "pose, mesh", "--no-obj")
+    done = infer(kit, tmp_path / "b", portrait, "--draw", "pose, mesh", "--mesh", "none")
     assert done.returncode == 0
     names = sorted(path.name for path in (tmp_path / "b").iterdir())
     assert names == ["portrait.json", "portrait_mesh.png", "portrait_pose.png"]
@@ -282,7 +260,18 @@ def test_wrong_combinations_are_one_sentence(kit, tmp_path) -> None:
 def test_ctrl_c_leaves_nothing_half_written(kit, album, tmp_path) -> None:
     for number in range(300):
         os.link(album / "face.png", album / f"{number:03}.png")
-    args = ["infer", album, "-o", tmp_path / "out", "--draw", "none", "--no-obj", "--workers", 2]
+    args = [
+        "infer",
+        album,
+        "-o",
+        tmp_path / "out",
+        "--draw",
+        "none",
+        "--mesh",
+        "none",
+        "--workers",
+        2,
+    ]
     args += ["--weights", kit / "net.onnx", "--face-model", kit / "model.npz"]
     with subprocess.Popen(
         [sys.executable, "-m", "synergynet", *map(str, args)],

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_pipeline import centred
-from test_regression import colours, weights_info, write_onnx
+from helpers import centred, colours, weights_info, write_onnx
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError
@@ -209,7 +208,7 @@ def test_files_without_expected_errors_still_work(tmp_path, tiny_model) -> None:
     assert answer.params.shape == (3, 62) and answer.expected_nme is None
     command = [sys.executable, "-m", "synergynet", "infer", ASTRONAUT, "-o", tmp_path / "out"]
     command += ["--weights", path, "--face-model", tmp_path / "tiny.npz", "--draw", "none"]
-    subprocess.run([*map(str, command), "--no-obj"], check=True, capture_output=True)
+    subprocess.run([*map(str, command), "--mesh", "none"], check=True, capture_output=True)
     (face,) = json.loads((tmp_path / "out" / "astronaut.json").read_text())["faces"]
     assert face["confidence"] is None and face["expected_nme_percent"] is None
 

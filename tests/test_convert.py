@@ -12,9 +12,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import safetensors  # noqa: E402
+from helpers import torch_save  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from test_checkpoints import face_model, net, torch_save, whitening  # noqa: E402, F401
 
 from synergynet.cli.convert import convert  # noqa: E402
 from synergynet.errors import SynergyNetError  # noqa: E402
@@ -27,7 +27,7 @@ from synergynet.weights.ckpt_weights import METADATA, read_ckpt_weights  # noqa:
 
 
 @pytest.fixture(scope="module")
-def official(net: SynergyNet, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def official(net: SynergyNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return torch_save(tmp_path_factory.mktemp("official") / "epoch_80.pth.tar", net)
 
 
@@ -85,7 +85,7 @@ def test_names_and_shapes_in_a_ckpt(ckpt: Path, official: Path) -> None:
     assert not any("num_batches" in name for name in entries)
 
 
-def test_safetensors_there_and_back(net: SynergyNet, tmp_path: Path) -> None:  # noqa: F811
+def test_safetensors_there_and_back(net: SynergyNet, tmp_path: Path) -> None:
     info = describe(net, training_data="x", frame="protocol", border=5, extra={"note": "é"})
     info = replace(info, detector_calibration={"yunet": ((1.0, 0.1), (0.0, 2.0), (3.0, 1e-7))})
     save_checkpoint(tmp_path / "a.safetensors", net, info)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import random_params
+from helpers import random_params
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

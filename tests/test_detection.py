@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from synergynet.detection import Detection, FaceDetector, create_detector
-from synergynet.detection.base import non_maximum_suppression
 from synergynet.errors import SynergyNetError
+from synergynet.geometry.boxes import non_maximum_suppression
 
 DATA = Path(os.environ.get("SYNERGYNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
 ORIGINALS = DATA / "aflw2000_originals"

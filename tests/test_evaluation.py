@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import typer
-from conftest import FakeRegressor
+from helpers import FakeRegressor
 from rich.console import Console
 from typer.testing import CliRunner
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import random_params
-from test_cli_infer import one_error, run
+from helpers import one_error, random_params, run
 
 from synergynet.datasets.splits import validation_mask
 from synergynet.errors import SynergyNetError

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers import SIZE, analyzer
 from hypothesis import given
 from hypothesis import strategies as st
-from test_pipeline import SIZE, analyzer
 
 from synergynet.errors import SynergyNetError
 from synergynet.files.whole_file import CannotWriteError
@@ -212,7 +212,7 @@ def test_a_full_disk_stops_the_run(work, monkeypatch) -> None:
     def write(*args: object) -> None:
         raise CannotWriteError("no space") from OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results.writers, "write_json", write)
+    monkeypatch.setattr(results, "write_json", write)
     with pytest.raises(CannotWriteError):
         list(batch.run(job, items))
 

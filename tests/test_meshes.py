@@ -11,28 +11,32 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_pipeline import SIZE, analyzer
+from helpers import SIZE, analyzer
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError
 from synergynet.geometry.pose import rotation_from_euler
-from synergynet.outputs import pictures as writers
-from synergynet.outputs.meshes import glb_bytes, obj_files, place, place_in_camera, ply_bytes
+from synergynet.outputs import formats
+from synergynet.outputs.kinds import DRAWINGS
+from synergynet.outputs.maps import depth_code
+from synergynet.outputs.meshes import glb, obj, place, place_in_camera, ply
+from synergynet.outputs.pictures import Pictures, Style
+from synergynet.outputs.surfaces import turned
 
 trimesh = pytest.importorskip("trimesh", reason="reads the meshes back")
 
 
 @pytest.fixture(scope="module")
-def pictures() -> writers.Pictures:
+def pictures() -> Pictures:
     """The example photo as the shipped network sees it."""
     photo = read_image(Path(__file__).parents[1] / "examples" / "astronaut.jpg")
-    return writers.Pictures(photo, FaceAnalyzer(threads=1)(photo), texture_size=512)
+    return Pictures(photo, FaceAnalyzer(threads=1)(photo), Style(texture_size=512))
 
 
 @pytest.fixture
-def tiny(tiny_model) -> writers.Pictures:
+def tiny(tiny_model) -> Pictures:
     photo = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    return writers.Pictures(photo, analyzer(tiny_model, (200, 150, 100))(photo), texture_size=64)
+    return Pictures(photo, analyzer(tiny_model, (200, 150, 100))(photo), Style(texture_size=64))
 
 
 def parts(data: bytes) -> tuple[dict, bytes]:
@@ -77,7 +81,7 @@ def test_obj_and_ply_are_read_by_another_library(pictures, tmp_path) -> None:
     face = pictures.faces[0]
     expected = face.vertices * (1, -1, 1) + (0, pictures.size[0] - 1, 0)
     np.testing.assert_allclose(mesh.vertices, expected, atol=1e-4)
-    names = [p.name for p in writers.write_mesh(tmp_path / "a.obj", mesh)]
+    names = [p.name for p in formats.write_mesh(tmp_path / "a.obj", mesh)]
     assert names == ["a_uv.png", "a.mtl", "a.obj"]
     read = trimesh.load(tmp_path / "a.obj", process=False)
     np.testing.assert_allclose(read.triangles, expected[face.triangles], atol=1e-4)
@@ -86,7 +90,7 @@ def test_obj_and_ply_are_read_by_another_library(pictures, tmp_path) -> None:
     )
     picture = np.asarray(read.visual.material.image.convert("RGB"))[..., ::-1]
     np.testing.assert_array_equal(picture, mesh.texture)
-    writers.write_mesh(tmp_path / "a.ply", mesh)
+    formats.write_mesh(tmp_path / "a.ply", mesh)
     read = trimesh.load(tmp_path / "a.ply", process=False)
     np.testing.assert_array_equal(
         read.vertices.astype(np.float32), mesh.vertices.astype(np.float32)
@@ -103,7 +107,7 @@ def test_obj_and_ply_are_read_by_another_library(pictures, tmp_path) -> None:
 
 def test_glb_is_the_predicted_face_with_52_named_units(pictures, tmp_path) -> None:
     mesh = pictures.mesh(0, "head")
-    (path,) = writers.write_mesh(tmp_path / "a.glb", mesh)
+    (path,) = formats.write_mesh(tmp_path / "a.glb", mesh)
     assert path.stat().st_size < 4_000_000
     document, binary = parts(path.read_bytes())
     shape = document["meshes"][0]
@@ -160,21 +164,21 @@ def test_a_textured_mesh_looks_like_the_photo(pictures) -> None:
 
 def test_models_without_texture_coordinates_have_vertex_colors(tiny, tmp_path) -> None:
     bare = replace(tiny.faces[0].face_model, uv=None)
-    plain = writers.Pictures(tiny.image, [replace(tiny.faces[0], face_model=bare)])
+    plain = Pictures(tiny.image, [replace(tiny.faces[0], face_model=bare)])
     mesh = plain.mesh(0)
     assert mesh.texture is None
-    files = obj_files(mesh, "a", "a_uv.png")
+    files = obj.encode(mesh, "a")
     assert list(files) == ["a.obj"] and b"vt" not in files["a.obj"]
-    document, binary = parts(glb_bytes(mesh))
+    document, binary = parts(glb.encode(mesh, "a")["a.glb"])
     assert "images" not in document and "scale" not in document["nodes"][0]
     color = document["meshes"][0]["primitives"][0]["attributes"]["COLOR_0"]
     assert accessor(document, binary, color).shape == (200, 4)
-    read = trimesh.load(io.BytesIO(ply_bytes(mesh)), file_type="ply", process=False)
+    read = trimesh.load(io.BytesIO(ply.encode(mesh, "a")["a.ply"]), file_type="ply", process=False)
     np.testing.assert_array_equal(read.visual.vertex_colors[:, 2::-1], mesh.colors)
     with pytest.raises(SynergyNetError, match="no texture coordinates"):
         plain.texture(0)
     with pytest.raises(SynergyNetError, match=r"\.obj, \.ply or \.glb"):
-        writers.write_mesh(tmp_path / "a.stl", mesh)
+        formats.write_mesh(tmp_path / "a.stl", mesh)
 
 
 def test_head_space_is_the_model_in_millimetres(tiny) -> None:
@@ -219,20 +223,20 @@ def test_every_picture_of_two_faces_is_drawn(tiny_model, tmp_path) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     faces = analyzer(tiny_model, (150, 150, 120), (260, 150, 60))(photo)
     assert len(faces) == 2
-    pictures = writers.Pictures(photo, faces, texture_size=32, view=(30.0, -10.0))
-    for kind in writers.ALL_DRAWINGS:
+    pictures = Pictures(photo, faces, Style(texture_size=32, view=(30.0, -10.0)))
+    for kind in DRAWINGS:
         picture = pictures.texture(1).image if kind == "uv" else pictures.draw(kind)
         assert picture.dtype == (np.uint16 if kind == "depth" else np.uint8)
-        path = writers.write_picture(tmp_path / f"{kind}.png", picture)
+        path = formats.write_picture(tmp_path / f"{kind}.png", picture)
         read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(read, picture)
-    code = pictures.depth_code()
+    code = depth_code(pictures)
     depth = (pictures.draw("depth").astype(float) - code["zero_at"]) * code["millimetres_per_step"]
     seen = np.isfinite(pictures.depth)
     assert np.abs(depth[seen] - pictures.depth[seen]).max() < 0.501 * code["millimetres_per_step"]
     assert code["focal"] == 400
     # Opacity lays the maps over the photo; 0 leaves nothing of them.
-    clear = writers.Pictures(photo, faces, opacity=0.0)
+    clear = Pictures(photo, faces, Style(opacity=0.0))
     for kind in ("landmarks", "pose", "box", "mesh", "solid", "pncc", "normals"):
         np.testing.assert_array_equal(clear.draw(kind), photo)
     with pytest.raises(SynergyNetError, match="unknown drawing"):
@@ -242,20 +246,20 @@ def test_every_picture_of_two_faces_is_drawn(tiny_model, tmp_path) -> None:
 def test_lines_end_where_a_nearer_face_begins(pictures) -> None:
     near = pictures.faces[0]
     small = replace(near, face_model=replace(near.face_model, millimetres_per_unit=10.0))
-    both = writers.Pictures(pictures.image, [small, near])
+    both = Pictures(pictures.image, [small, near])
     assert both.hidden(1) is None
     hidden = both.hidden(0)
     assert hidden is not None and hidden.any()
-    alone = writers.Pictures(pictures.image, [near])
+    alone = Pictures(pictures.image, [near])
     for kind in ("landmarks", "pose", "box"):
         np.testing.assert_array_equal(both.draw(kind)[hidden], alone.draw(kind)[hidden])
 
 
 def test_a_head_is_shown_from_the_side_that_is_asked_for(pictures) -> None:
     face = pictures.faces[0]
-    turned = writers.turned(face, face.pose.rotation)
-    np.testing.assert_allclose(turned, face.vertices, atol=1e-9)
-    profile = writers.turned(face, rotation_from_euler(0, 90, 0))
+    same = turned(face, face.pose.rotation)
+    np.testing.assert_allclose(same, face.vertices, atol=1e-9)
+    profile = turned(face, rotation_from_euler(0, 90, 0))
     nose = face.face_model.landmark_vertices[30, 0]
     # Positive yaw looks to the picture's left.
     assert profile[nose, 0] < np.percentile(profile[:, 0], 2)

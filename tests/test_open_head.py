@@ -12,7 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from conftest import REPO
+from helpers import REPO
 
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.open_head import load_open_head

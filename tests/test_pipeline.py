@@ -9,13 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_params
-from test_regression import weights_info
+from helpers import (
+    SIZE,
+    FixedDetector,
+    FixedRegressor,
+    analyzer,
+    centred,
+    random_params,
+    weights_info,
+)
 
-from synergynet.detection import Detection
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.mirroring import mirrored_params
-from synergynet.face_model.model import FaceModel
 from synergynet.face_model.units import unit_weights
 from synergynet.geometry import params
 from synergynet.geometry.conventions import Conventions
@@ -24,72 +29,6 @@ from synergynet.geometry.pose import rotation_from_euler
 from synergynet.pipeline import FaceAnalyzer, read_image
 from synergynet.pipeline.face import crop_to_image, image_pose
 from synergynet.regression import Prediction
-from synergynet.weights.info import WeightsInfo
-
-SIZE = (300, 400)
-
-
-class FixedDetector:
-    """Finds the same squares (cx, cy, side) in every photo, scores falling from 0.9."""
-
-    name = "fixed"
-
-    def __init__(self, *squares: tuple[float, float, float]) -> None:
-        self.squares = squares
-
-    def detect(self, bgr: np.ndarray) -> list[Detection]:
-        return [
-            Detection((x - s / 3, y - s / 3, x + s / 3, y + s / 3), 0.9 - 0.1 * i)
-            for i, (x, y, s) in enumerate(self.squares)
-        ]
-
-    def crop_square(self, detection: Detection) -> tuple[float, float, float]:
-        return self.squares[round((0.9 - detection.score) * 10)]
-
-
-class FixedRegressor:
-    """Answers ``raw`` for every crop and remembers what it was shown."""
-
-    face_model: FaceModel | None = None
-
-    def __init__(self, info: WeightsInfo, raw: np.ndarray) -> None:
-        self.info, self.raw, self.seen = info, raw, []
-
-    def predict(self, crops: np.ndarray, /) -> np.ndarray:
-        self.seen.append(crops)
-        return np.tile(self.raw.astype(np.float32), (len(crops), 1))
-
-
-def centred(model: FaceModel, size: float = 80.0) -> np.ndarray:
-    """(62,) a similarity camera whose landmark box is centred and ``size`` px wide in the crop."""
-    raw = random_params(1, seed=4)[0]
-    points = model.decode_landmarks(raw)
-    low, high = points.min(axis=0), points.max(axis=0)
-    factor = size / (high - low)[:2].max()
-    raw[params.POSE] *= factor
-    x, y, _ = (low + high) / 2
-    raw[3] += 60.5 - x * factor
-    raw[7] += 60.5 - (121 - y) * factor
-    return raw
-
-
-@pytest.fixture
-def photo() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-
-
-def analyzer(
-    model: FaceModel, *squares, raw=None, passes=2, conventions=None, mirror=False, **info
-):
-    regressor = FixedRegressor(weights_info(model, **info), centred(model) if raw is None else raw)
-    return FaceAnalyzer(
-        FixedDetector(*squares),
-        regressor,
-        model,
-        conventions=conventions,
-        passes=passes,
-        mirror=mirror,
-    )
 
 
 def test_back_projection_by_frame() -> None:

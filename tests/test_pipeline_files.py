@@ -10,12 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_pipeline import SIZE, analyzer
+from helpers import SIZE, analyzer
 
 from synergynet import draw
 from synergynet.errors import SynergyNetError
-from synergynet.files.whole_file import whole_file as files
-from synergynet.outputs import pictures as writers
+from synergynet.files import whole_file as files
+from synergynet.outputs import formats
+from synergynet.outputs.kinds import DEFAULT_DRAWINGS
+from synergynet.outputs.meshes import plain_mesh
 from synergynet.pipeline import read_image
 
 
@@ -70,7 +72,8 @@ def test_bad_photos_are_one_sentence(tmp_path) -> None:
 
 def test_the_obj_is_the_models_mesh_upright(tiny_model, photo, tmp_path) -> None:
     (face,) = analyzer(tiny_model, (200, 150, 100))(photo)
-    lines = writers.write_obj(tmp_path / "a.obj", face, SIZE[0]).read_text().splitlines()
+    (path,) = formats.write_mesh(tmp_path / "a.obj", plain_mesh(face))
+    lines = path.read_text().splitlines()
     vertices = np.array([line.split()[1:] for line in lines if line.startswith("v ")], dtype=float)
     triangles = np.array([line.split()[1:] for line in lines if line.startswith("f ")], dtype=int)
     np.testing.assert_array_equal(triangles - 1, tiny_model.triangles)
@@ -80,19 +83,19 @@ def test_the_obj_is_the_models_mesh_upright(tiny_model, photo, tmp_path) -> None
 
 def test_pictures_and_json_say_what_was_found(tiny_model, photo, tmp_path) -> None:
     faces = analyzer(tiny_model, (200, 150, 100), (60, 60, 60))(photo)
-    for kind in writers.DRAWINGS:
+    for kind in DEFAULT_DRAWINGS:
         picture = draw(photo, faces, kind)
         assert picture.shape == photo.shape and (picture != photo).any()
         np.testing.assert_array_equal(draw(photo, [], kind), photo)
-        path = writers.write_picture(tmp_path / f"{kind}.png", picture)
+        path = formats.write_picture(tmp_path / f"{kind}.png", picture)
         np.testing.assert_array_equal(read_image(path), picture)
     wide = np.zeros((1, 70_000, 3), dtype=np.uint8)
-    assert writers.write_picture(tmp_path / "wide.jpg", wide).name == "wide.png"
-    path = writers.write_json(tmp_path / "new" / "p.json", "näme.jpg", photo, faces)
+    assert formats.write_picture(tmp_path / "wide.jpg", wide).name == "wide.png"
+    path = formats.write_json(tmp_path / "new" / "p.json", "näme.jpg", photo, faces)
     content = json.loads(path.read_text(encoding="utf-8"))
     assert (content["image"], content["width"], content["height"]) == ("näme.jpg", 400, 300)
     assert content["faces"] == [face.to_dict() for face in faces] and "message" not in content
-    nobody = json.loads(writers.write_json(path, "x", photo, []).read_text())
+    nobody = json.loads(formats.write_json(path, "x", photo, []).read_text())
     assert nobody["faces"] == [] and "no face" in nobody["message"]
     with pytest.raises(SynergyNetError, match="unknown drawing"):
         draw(photo, faces, "hat")
@@ -120,7 +123,7 @@ def test_nothing_half_written_remains(tmp_path, monkeypatch) -> None:
 
 def test_json_keeps_the_name_of_the_photo_as_it_is(tmp_path, photo) -> None:
     name = "x[ 1 ] and [  2  ].png"
-    content = json.loads(writers.write_json(tmp_path / "x.json", name, photo, []).read_text())
+    content = json.loads(formats.write_json(tmp_path / "x.json", name, photo, []).read_text())
     assert content["image"] == name and content["faces"] == []
 
 
@@ -131,14 +134,14 @@ def test_results_of_an_earlier_run_do_not_stay(tmp_path) -> None:
     others = ["b.json", "a.jpg", "a_faces.obj", "a_face0.obj.bak", "aa_face0.obj", "a_uv_0.png"]
     for name in mine + others:
         (tmp_path / name).write_text("old")
-    writers.remove_results(tmp_path / "a")
+    formats.remove_results(tmp_path / "a")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(others)
 
 
 def test_obj_is_read_by_another_library(tmp_path, photo, tiny_model) -> None:
     trimesh = pytest.importorskip("trimesh", reason="reads the OBJ back")
     (face,) = analyzer(tiny_model, (60, 60, 100))(photo)
-    path = writers.write_obj(tmp_path / "face.obj", face, photo.shape[0])
+    (path,) = formats.write_mesh(tmp_path / "face.obj", plain_mesh(face))
     mesh = trimesh.load(path, process=False)
     expected = face.vertices * (1, -1, 1) + (0, photo.shape[0] - 1, 0)
     np.testing.assert_allclose(mesh.triangles, expected[face.triangles], atol=1e-4)

@@ -5,86 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from helpers import colours, weights_info, write_onnx
 
 from synergynet.errors import SynergyNetError
-from synergynet.face_model.model import FaceModel
 from synergynet.geometry import frames, params
+from synergynet.geometry.boxes import largest_side
 from synergynet.geometry.crops import CropBox
-from synergynet.geometry.params import Whitening
 from synergynet.regression import base, cut_crops, load_regressor, loading, normalise
-from synergynet.regression.cropping import largest_side
 from synergynet.weights import formats
-from synergynet.weights.info import WeightsInfo
 
-onnx = pytest.importorskip("onnx")
-
-
-def weights_info(model: FaceModel, **changes: object) -> WeightsInfo:
-    rng = np.random.default_rng(5)
-    info = WeightsInfo(
-        architecture="mean-colour",
-        face_model=model.name,
-        face_model_hash=model.hash,
-        whitening=Whitening(rng.normal(size=62), rng.uniform(0.5, 2, 62)),
-        training_data="none",
-        frame="pixel",
-    )
-    return replace(info, **changes)  # type: ignore[arg-type]
-
-
-def write_onnx(
-    path: Path,
-    info: WeightsInfo | None,
-    *,
-    raw: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
-    half: bool = False,
-    size: int = 120,
-    outputs: int = 62,
-) -> Path:
-    """A network that maps the mean colour (3) linearly to whitened parameters.
-
-    Args:
-        raw: the constant answer, raw (62,); zeros in whitened units by default.
-        weight: (3, outputs); zeros by default.
-        half: store the weights as float16 behind Cast nodes.
-    """
-    helper, kind = onnx.helper, onnx.TensorProto
-    weight = np.zeros((3, outputs)) if weight is None else weight
-    bias = np.zeros(outputs) if raw is None or info is None else info.whitening.whiten(raw)
-    stored = np.float16 if half else np.float32
-    arrays = {"weight": weight.astype(stored), "bias": bias.astype(stored)}
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["crops_normalised"], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["mean"]),
-    ]
-    if half:
-        nodes += [helper.make_node("Cast", [n], [n + "32"], to=kind.FLOAT) for n in arrays]
-    names = [n + "32" * half for n in arrays]
-    nodes.append(helper.make_node("Gemm", ["mean", *names], ["whitened"]))
-    graph = helper.make_graph(
-        nodes,
-        "mean-colour",
-        [helper.make_tensor_value_info("crops_normalised", kind.FLOAT, ["n", 3, size, size])],
-        [helper.make_tensor_value_info("whitened", kind.FLOAT, ["n", outputs])],
-        [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    if info is not None:
-        onnx.helper.set_model_props(model, info.to_metadata())
-    onnx.save(model, path)
-    return path
-
-
-def colours(n: int, seed: int = 0) -> np.ndarray:
-    """(n, 120, 120, 3) uint8 crops of one colour each."""
-    colour = np.random.default_rng(seed).integers(0, 256, (n, 1, 1, 3), dtype=np.uint8)
-    return np.broadcast_to(colour, (n, 120, 120, 3)).copy()
+pytest.importorskip("onnx", reason="the networks are written with onnx")
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import landmarks, sphere
 
 from synergynet.geometry.pose import rotation_from_euler
 from synergynet.rendering import (
@@ -19,23 +20,6 @@ from synergynet.rendering import (
 )
 
 BACKENDS = ["numpy", "numba"]
-
-
-def sphere(center: tuple[float, float, float], radius: float, steps: int = 24):
-    """Vertices in the image frame and triangles, counter-clockwise from outside with y up."""
-    polar, turn = np.meshgrid(np.linspace(0, np.pi, steps), np.linspace(0, 2 * np.pi, steps))
-    up = np.stack([np.sin(polar) * np.cos(turn), np.cos(polar), np.sin(polar) * np.sin(turn)], -1)
-    cell = np.arange(steps * steps).reshape(steps, steps)
-    a, b, c, d = (q.ravel() for q in (cell[:-1, :-1], cell[:-1, 1:], cell[1:, 1:], cell[1:, :-1]))
-    triangles = np.concatenate([np.stack([a, c, b], 1), np.stack([a, d, c], 1)])
-    return up.reshape(-1, 3) * (1, -1, 1) * radius + center, triangles
-
-
-def landmarks(scale: float = 1.0, center: tuple[float, float] = (100.0, 100.0)) -> np.ndarray:
-    """68 points spread over a square of 100 * scale pixels, far from one another."""
-    x, y = np.meshgrid(np.arange(9), np.arange(8))
-    grid = np.stack([x, y], -1).reshape(-1, 2)[:68] / (8, 7) - 0.5
-    return grid * 100 * scale + center
 
 
 def _same(one: rasterizer.Raster, other: rasterizer.Raster) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from conftest import random_params
+from helpers import random_params
 
 from synergynet.datasets.pack import pack_shards
 from synergynet.datasets.readers import crop_list, shards

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from conftest import REPO, FakeRegressor, SmallBenchmark
+from helpers import REPO, FakeRegressor, SmallBenchmark
 
 from synergynet.cli.toolkit import run_aflw2000, translate
 from synergynet.errors import SynergyNetError

@@ -7,13 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_params
+from helpers import RATE, Scene, centred, place_picture, random_params, tracker
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_pipeline import centred
-from test_regression import weights_info
 
-from synergynet.detection import Detection
 from synergynet.geometry import params
 from synergynet.geometry.crops import LANDMARK_BOX_PIXELS, CropBox, crop_from_landmarks
 from synergynet.geometry.pose import transform_camera
@@ -30,78 +27,12 @@ from synergynet.pipeline.smoothing import (
 from synergynet.pipeline.tracking import FaceTracker
 from synergynet.regression import Prediction
 
-SIZE = (300, 400)
-RATE = 25.0
-
-
-def place_picture() -> np.ndarray:
-    """A picture whose blue and green say where one is, so that a crop tells its place."""
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    zero = np.zeros(SIZE)
-    planes = [columns * 255 / (SIZE[1] - 1), rows * 255 / (SIZE[0] - 1), zero]
-    return np.rint(np.stack(planes, axis=-1)).astype(np.uint8)
-
-
-class Scene:
-    """Faces (x, y, side of the crop), a detector that sees them, and a network that answers right.
-
-    The network says 1 % where a crop overlaps a face well, 30 % where there is none.
-    """
-
-    name = "scene"
-    face_model = None
-
-    def __init__(self, model, *faces: tuple[float, float, float]) -> None:
-        self.faces = list(faces)
-        self.info = weights_info(model)
-        self.raw = centred(model, LANDMARK_BOX_PIXELS)
-        self.looks, self.batches = 0, []
-
-    def detect(self, bgr: np.ndarray) -> list[Detection]:
-        self.looks += 1
-        return [
-            Detection((x - s / 3, y - s / 3, x + s / 3, y + s / 3), 0.9 - 0.1 * i)
-            for i, (x, y, s) in enumerate(self.faces)
-        ]
-
-    def crop_square(self, detection: Detection) -> tuple[float, float, float]:
-        return self.faces[round((0.9 - detection.score) * 10)]
-
-    def predict(self, crops: np.ndarray, /) -> np.ndarray:
-        return self.assess(crops).params
-
-    def assess(self, crops: np.ndarray, /) -> Prediction:
-        self.batches.append(len(crops))
-        answers = [self._answer(crop.astype(float)) for crop in crops]
-        raw, expected = zip(*answers, strict=True)
-        return Prediction(np.array(raw, np.float32), np.array(expected, np.float32))
-
-    def _answer(self, crop: np.ndarray) -> tuple[np.ndarray, float]:
-        x, y = crop[..., 0].mean() / 255 * (SIZE[1] - 1), crop[..., 1].mean() / 255 * (SIZE[0] - 1)
-        columns = crop[..., 0].mean(axis=0)
-        side = (columns[90:].mean() - columns[:30].mean()) * 120 / 90 / 255 * (SIZE[1] - 1)
-        if not self.faces or side < 1:
-            return self.raw, 30.0
-        fx, fy, fside = min(self.faces, key=lambda f: np.hypot(f[0] - x, f[1] - y))
-        if np.hypot(fx - x, fy - y) > 0.6 * fside:
-            return self.raw, 30.0
-        zoom = fside / side  # from the face's own crop to this one
-        shift = [(f - c) * 120 / side + 60.5 - 60.5 * zoom for f, c in ((fx, x), (fy, y))]
-        affine = [[zoom, 0, shift[0]], [0, zoom, shift[1]]]
-        camera, shape, expression = params.split(self.raw)
-        return params.join(transform_camera(camera, affine), shape, expression), 1.0
-
 
 class MuteScene(Scene):
     """The same with weights that cannot tell how far off they are."""
 
     def assess(self, crops: np.ndarray, /) -> Prediction:
         return replace(super().assess(crops), expected_nme=None)
-
-
-def tracker(scene: Scene, model, **options: object) -> FaceTracker:
-    analyzer = FaceAnalyzer(detector=scene, weights=scene, face_model=model, mirror=False)
-    return FaceTracker(analyzer, **({"smooth": False, "frame_rate": RATE} | options))
 
 
 def centre(face: Face) -> np.ndarray:

@@ -14,11 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_cli_infer import one_error, run
-from test_tracking import Scene, place_picture, tracker
+from helpers import Scene, one_error, place_picture, run, tracker
 from typer.testing import CliRunner
 
-from synergynet.cli import video as cli
 from synergynet.cli.main import app
 from synergynet.errors import SynergyNetError
 from synergynet.files import video as video_files
@@ -142,7 +140,6 @@ def test_an_mp4_knows_its_length(clip, tmp_path) -> None:
 
 
 def test_wrong_usage(clip, tmp_path) -> None:
-    assert (cli._SURFACES, cli._LINES) == (video.SURFACES, video.LINES)
     out = tmp_path / "o.mp4"
     for args in (
         [], [clip], [clip, "--camera", 0, "-o", out], [clip, "-o", out, "--draw", "hat"],

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
-from conftest import random_params
+from helpers import random_params
 
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.npz import save_npz

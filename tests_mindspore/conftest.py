@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 os.environ.setdefault("GLOG_v", "3")  # MindSpore's remarks on stderr: errors only
 
@@ -19,21 +17,21 @@ from synergynet.nets.mindspore.runtime import use_threads
 
 use_threads(1)
 REPO = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPO / "tests"))
+
+from helpers import find_shared_data, make_tiny_model  # noqa: E402
+
+from synergynet.face_model.model import FaceModel  # noqa: E402
 
 
-def _shared() -> ModuleType:
-    """tests/conftest.py under another name."""
-    spec = importlib.util.spec_from_file_location("shared_conftest", REPO / "tests/conftest.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    return find_shared_data()
 
 
-shared = _shared()
-shared_data = shared.shared_data
-tiny_model = shared.tiny_model
+@pytest.fixture(scope="session")
+def tiny_model() -> FaceModel:
+    return make_tiny_model()
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,14 @@ from pathlib import Path
 import mindspore
 import numpy as np
 import pytest
-from conftest import arrays, shared
+from conftest import arrays
+from helpers import make_tiny_model
 from mindspore import Tensor
 
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.model import FaceModel
 from synergynet.geometry.conventions import Conventions
+from synergynet.geometry.params import Whitening
 from synergynet.nets.loss_terms import LOSS_NAMES
 from synergynet.nets.mindspore.synergynet import Objective, SynergyNet, load_tensors, read_tensors
 from synergynet.training.config import OptimizerConfig
@@ -26,7 +28,7 @@ ALL = dict.fromkeys(LOSS_NAMES, 1.0)
 
 def build(weights: Weights, conventions: Conventions | None = None) -> SynergyNet:
     info = weights.described()
-    model = shared.make_tiny_model()
+    model = make_tiny_model()
     net = SynergyNet(info.architecture, model, info.whitening, conventions)
     load_tensors(net, weights.tensors)
     return net
@@ -35,7 +37,7 @@ def build(weights: Weights, conventions: Conventions | None = None) -> SynergyNe
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_parameters_have_the_names_of_the_published_port(name: str, tiny_model: FaceModel) -> None:
     shapes = state_shapes(name)
-    net = SynergyNet(name, tiny_model, shared.Whitening(np.zeros(62), np.ones(62)))
+    net = SynergyNet(name, tiny_model, Whitening(np.zeros(62), np.ones(62)))
     names = [p.name for p in net.get_parameters()]
     assert sorted(names) == sorted(mindspore_names(shapes).values())
     for expected in (
@@ -51,7 +53,7 @@ def test_parameters_have_the_names_of_the_published_port(name: str, tiny_model: 
 
 def test_unknown_backbone(tiny_model: FaceModel) -> None:
     with pytest.raises(SynergyNetError, match="did you mean 'mobilenet_v2'"):
-        SynergyNet("mobilenetv2", tiny_model, shared.Whitening(np.zeros(62), np.ones(62)))
+        SynergyNet("mobilenetv2", tiny_model, Whitening(np.zeros(62), np.ones(62)))
 
 
 def test_weights_go_in_and_out_bit_for_bit(reference: Path, pynative: None) -> None:
@@ -137,7 +139,7 @@ def test_dropout_factors_reach_their_heads(reference: Path, pynative: None) -> N
 
 
 def test_parts_that_no_loss_needs_are_left_alone(tiny_model: FaceModel) -> None:
-    net = SynergyNet("mobilenet_v2", tiny_model, shared.Whitening(np.zeros(62), np.ones(62)))
+    net = SynergyNet("mobilenet_v2", tiny_model, Whitening(np.zeros(62), np.ones(62)))
     names = {p.name.split(".")[0] for p in trained_parameters(net, mafa=True, regressor=False)}
     assert names == {"I2P", "forwardDirection"}
 

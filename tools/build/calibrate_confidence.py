@@ -50,7 +50,7 @@ from synergynet.geometry.params import EXPRESSION, INPUT_SIZE, POSE, SHAPE, Floa
 from synergynet.geometry.pose import euler_from_camera
 from synergynet.nets.torch.checkpoints import load_checkpoint, save_checkpoint
 from synergynet.nets.torch.synergynet import SynergyNet
-from synergynet.outputs.pictures import write_picture
+from synergynet.outputs.formats import write_picture
 from synergynet.regression import LOST_BELOW, cut_crops
 from synergynet.regression.trust import STEEPNESS, USABLE_NME, confidence
 from synergynet.training.config import TrainConfig, load_config

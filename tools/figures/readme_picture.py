@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from synergynet import FaceAnalyzer, draw, read_image
-from synergynet.outputs.pictures import DRAWINGS, write_picture
+from synergynet.outputs.formats import write_picture
+from synergynet.outputs.kinds import DEFAULT_DRAWINGS
 
 ENLARGE = 3
 MARGIN = 0.45
@@ -34,7 +35,7 @@ def main() -> None:
     large = cv2.resize(part, None, fx=ENLARGE, fy=ENLARGE, interpolation=cv2.INTER_CUBIC)
     image = np.asarray(large, dtype=np.uint8)
     faces = analyzer(image)
-    pictures = [np.asarray(draw(image, faces, kind), dtype=np.uint8) for kind in DRAWINGS]
+    pictures = [np.asarray(draw(image, faces, kind), dtype=np.uint8) for kind in DEFAULT_DRAWINGS]
     write_picture(args.output, np.hstack(pictures))
 
 

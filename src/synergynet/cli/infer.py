@@ -9,42 +9,34 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ..errors import SynergyNetError
+from ..outputs.kinds import DEFAULT_DRAWINGS, DRAWINGS, MESHES, SPACES
+from .options import DetectorOption, DeviceOption, FaceModelOption, WeightsOption, names_of
 
 if TYPE_CHECKING:
     from ..jobs.results import Outcome
-    from ..outputs.meshes import Space
+    from ..outputs.kinds import Space
 
-_DEFAULT = ("landmarks", "pose", "mesh")
-_DRAWINGS = ("landmarks", "pose", "box", "mesh", "solid", "depth", "pncc", "normals", "uv")
-_MESHES = ("obj", "ply", "glb")
-_SUMMARIES = (".csv", ".parquet")
-_SPACES = ("image", "head", "camera")
+_MESHES = ", ".join(f"{n} ({m.text})" if m.text else n for n, m in MESHES.items())
 
 
 def _parse_draw(value: str) -> str:
-    names = [name.strip() for name in value.split(",")]
-    if names == ["all"]:
-        names = list(_DRAWINGS)
-    if names != ["none"] and not set(names) <= set(_DRAWINGS):
-        raise typer.BadParameter(f"'{value}'; give a list of {', '.join(_DRAWINGS)}, all or none")
-    return ",".join(dict.fromkeys(names))
+    names = names_of(value, DRAWINGS, extra=("all", "none"))
+    return ",".join(DRAWINGS if names == ["all"] else names)
 
 
 def _parse_mesh(values: list[str] | None) -> list[str]:
-    names = [name.strip().lower() for value in values or [] for name in value.split(",")]
-    if names == ["none"]:
-        return names
-    if not set(names) <= set(_MESHES):
-        raise typer.BadParameter(
-            f"'{','.join(names)}'; give a list of {', '.join(_MESHES)}, or none"
-        )
-    return list(dict.fromkeys(names))
+    return names_of(",".join(values), MESHES) if values else []
 
 
 def _parse_space(value: str) -> str:
-    if value not in _SPACES:
-        raise typer.BadParameter(f"'{value}'; choose from {', '.join(_SPACES)}")
+    if value not in SPACES:
+        raise typer.BadParameter(f"'{value}'; choose from {', '.join(SPACES)}")
     return value
+
+
+def _refuse_no_obj(value: bool) -> None:
+    if value:
+        raise typer.BadParameter("--no-obj is gone; --mesh none writes no mesh")
 
 
 def _parse_view(value: str | None) -> str | None:
@@ -64,8 +56,11 @@ def _angles(view: str) -> tuple[float, float]:
 
 
 def _parse_summary(value: Path | None) -> Path | None:
-    if value is not None and value.suffix.lower() not in _SUMMARIES:
-        raise typer.BadParameter(f"'{value}'; summaries end in {' or '.join(_SUMMARIES)}")
+    if value is not None:
+        from ..jobs.summary import SUFFIXES
+
+        if value.suffix.lower() not in SUFFIXES:
+            raise typer.BadParameter(f"'{value}'; summaries end in {' or '.join(SUFFIXES)}")
     return value
 
 
@@ -77,31 +72,25 @@ def infer(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
         "output"
     ),
-    weights: Annotated[
-        str | None,
-        typer.Option(help=".onnx, .safetensors or .pth.tar. Default: the shipped network."),
-    ] = None,
-    face_model: Annotated[
-        str | None,
-        typer.Option(help="'open-head' (default), a 3dmm_data folder, or an .npz face model."),
-    ] = None,
+    weights: WeightsOption = None,
+    face_model: FaceModelOption = None,
+    detector: DetectorOption = "default",
     draw: Annotated[
         str,
         typer.Option(
             callback=_parse_draw,
-            help="Pictures, with commas: any of " + ",".join(_DRAWINGS) + "; or all, or none.",
+            help=f"Pictures, with commas: any of {','.join(DRAWINGS)}; or all, or none.",
         ),
-    ] = ",".join(_DEFAULT),
+    ] = ",".join(DEFAULT_DRAWINGS),
     mesh: Annotated[
         list[str] | None,
         typer.Option(
             callback=_parse_mesh,
-            help="Mesh files, with commas: obj (textured), ply, glb; or none. "
-            "Default: a plain .obj.",
+            help=f"Mesh files, with commas: {_MESHES}; or none. Default: a plain .obj.",
             show_default=False,
         ),
     ] = None,
-    obj: Annotated[bool, typer.Option(help="--no-obj: the same as --mesh none.")] = True,
+    no_obj: Annotated[bool, typer.Option("--no-obj", hidden=True, callback=_refuse_no_obj)] = False,
     space: Annotated[
         str,
         typer.Option(
@@ -132,7 +121,7 @@ def infer(
     texture_size: Annotated[
         int, typer.Option(min=16, max=8192, help="Side of textures in pixels.")
     ] = 1024,
-    device: Annotated[str, typer.Option(help="Where the network runs: cpu or cuda.")] = "cpu",
+    device: DeviceOption = "cpu",
     mirror: Annotated[
         bool,
         typer.Option(help="Ask the network about the mirrored face too: a twentieth less error."),
@@ -181,6 +170,7 @@ def infer(
     from ..jobs.folders import find_photos, place_results, read_list
     from ..jobs.results import Wanted, settings_of
     from ..jobs.summary import check_summary, write_summary
+    from ..outputs.pictures import Style
     from .infer_report import Report
 
     if not photos and list_file is None:
@@ -195,20 +185,19 @@ def infer(
     if summary is not None and summary.absolute() in {path.absolute() for path in inputs}:
         raise SynergyNetError(f"{summary}: the summary would replace what is read; rename it")
     formats = list(mesh or [])
-    meshes = [] if formats == ["none"] or not obj else formats
+    # Without a list of formats: a plain OBJ, which has the frame of the image.
+    if not formats and space != "image":
+        formats = ["obj"]
     wanted = Wanted(
         kinds=() if draw == "none" else tuple(draw.split(",")),
-        # Without a list of formats: a plain OBJ, which has the frame of the image.
-        meshes=("obj",) if obj and not formats and space != "image" else tuple(meshes),
-        plain=obj and not formats and space == "image",
+        meshes=() if formats == ["none"] else tuple(formats),
+        plain=not formats,
         space=cast("Space", space),
-        focal=focal,
-        opacity=opacity,
-        view=None if view is None else _angles(view),
-        texture_size=texture_size,
+        style=Style(opacity, None if view is None else _angles(view), focal, texture_size),
     )
     workers = batch.choose_workers(len(found), device) if workers is None else workers
     models = batch.Models(
+        detector,
         weights,
         face_model,
         device,

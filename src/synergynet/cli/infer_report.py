@@ -8,31 +8,16 @@ from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from ..jobs.results import STEPS, Outcome
-from ..outputs.pictures import NO_FACE
+from ..outputs.formats import NO_FACE
 from .main import report_error
+from .progress import progress_bar
 
 FEW = 10
 """Up to so many photos, every face gets a line."""
 
 _SHOWN = 50  # errors
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s")
 
 
 class Report:
@@ -51,16 +36,9 @@ class Report:
         self.out = Console(highlight=False, markup=False, soft_wrap=True)
         self.few = total <= FEW
         err = Console(stderr=True, highlight=False)
-        columns = (TextColumn("photos"), BarColumn(), MofNCompleteColumn(), _Rate())
-        self.bar = Progress(
-            *columns,
-            TimeRemainingColumn(),
-            console=err,
-            disable=self.few or not err.is_terminal,
-            speed_estimate_period=60,
-        )
-        self.line = self.bar.add_task("photos", total=total)
-        self.start = time.perf_counter()
+        self.bar = progress_bar("photos", err, disable=self.few or not err.is_terminal)
+        self.line = self.bar.add_task("photos", total=total, note="")
+        self.start, self.done = time.perf_counter(), 0
 
     def __enter__(self) -> Report:
         self.start = time.perf_counter()
@@ -82,7 +60,9 @@ class Report:
 
     def show(self, outcome: Outcome) -> None:
         """A photo is done; its error waits for the end."""
-        self.bar.advance(self.line)
+        self.done += 1
+        rate = self.done / max(time.perf_counter() - self.start, 1e-9)
+        self.bar.update(self.line, completed=self.done, note=f"{rate:.1f}/s")
         if self.few and not outcome.skipped:
             if outcome.error is None:
                 self._show_all(outcome)

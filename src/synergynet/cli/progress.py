@@ -1,4 +1,4 @@
-"""The progress bar of the ``data`` commands."""
+"""Progress bars: what they show, once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 
-@contextmanager
-def counting_bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that counts ``what``; it shows once what it gives is called with (done, total)."""
+def progress_bar(what: str, console: Console, *, disable: bool = False) -> Progress:
+    """A bar that counts ``what``, with the time that is left and, behind it, the task's ``note``.
+
+    Add a task with ``total=`` and ``note=""``.
+    """
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -21,7 +24,21 @@ def counting_bar(console: Console, what: str) -> Iterator[Callable[[int, int], N
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        line = bar.add_task(what, total=None, visible=False)
+    return Progress(
+        TextColumn(what, markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=console,
+        disable=disable,
+        speed_estimate_period=60,
+    )
+
+
+@contextmanager
+def counting_bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that shows once what it gives is called with (done, total)."""
+    with progress_bar(what, console) as bar:
+        line = bar.add_task(what, total=None, visible=False, note="")
         yield lambda done, total: bar.update(line, completed=done, total=total, visible=True)

@@ -13,27 +13,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import SynergyNetError
+from ..outputs.kinds import IN_VIDEOS, SURFACES
+from .options import DetectorOption, DeviceOption, FaceModelOption, WeightsOption, names_of
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from ..files.video import VideoSource
 
 _DEFAULT = "landmarks,pose"
-_SURFACES = ("mesh", "solid", "depth", "pncc", "normals")
-_LINES = ("landmarks", "pose", "box", "id")
 
 
 def _parse_draw(value: str) -> str:
-    names = [name.strip() for name in value.split(",")]
-    if names == ["none"]:
-        return "none"
-    known = (*_SURFACES, *_LINES)
-    if not set(names) <= set(known):
-        raise typer.BadParameter(f"'{value}'; give a list of {', '.join(known)}, or none")
-    if len(set(names) & set(_SURFACES)) > 1:
+    names = names_of(value, (*SURFACES, *IN_VIDEOS))
+    if len(set(names) & set(SURFACES)) > 1:
         raise typer.BadParameter(
-            f"'{value}'; {', '.join(_SURFACES)} hide one another, so give one of them"
+            f"'{value}'; {', '.join(SURFACES)} hide one another, so give one of them"
         )
-    return ",".join(dict.fromkeys(names))
+    return ",".join(names)
 
 
 def video(
@@ -54,11 +50,8 @@ def video(
         str,
         typer.Option(
             callback=_parse_draw,
-            help="With commas: any of "
-            + ",".join(_LINES)
-            + ", and one of "
-            + ",".join(_SURFACES)
-            + "; or none.",
+            help=f"With commas: any of {','.join(IN_VIDEOS)}, and one of {','.join(SURFACES)}; "
+            "or none.",
         ),
     ] = _DEFAULT,
     smooth: Annotated[bool, typer.Option(help="Filter the faces from frame to frame.")] = True,
@@ -72,15 +65,10 @@ def video(
     detect_every: Annotated[
         float, typer.Option(min=0.01, max=3600, help="Seconds between looks for new faces.")
     ] = 1.0,
-    weights: Annotated[
-        str | None,
-        typer.Option(help=".onnx, .safetensors or .pth.tar. Default: the shipped network."),
-    ] = None,
-    face_model: Annotated[
-        str | None,
-        typer.Option(help="'open-head' (default), a 3dmm_data folder, or an .npz face model."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="Where the network runs: cpu or cuda.")] = "cpu",
+    weights: WeightsOption = None,
+    face_model: FaceModelOption = None,
+    detector: DetectorOption = "default",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Follow the faces of a video or camera: landmarks, pose, mesh, with an id each.
 
@@ -90,7 +78,6 @@ def video(
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from rich.console import Console
 
-    from ..detection import create_detector
     from ..files.video import VideoSource
     from ..jobs.videos import process_video, show_in_window
     from ..pipeline import FaceAnalyzer
@@ -107,7 +94,7 @@ def video(
         stack.callback(frames.close)
         # One thread: the network is small, and the other cores decode the video.
         analyzer = FaceAnalyzer(
-            create_detector(threads=1),
+            detector,
             weights,
             face_model,
             device=device,
@@ -210,23 +197,14 @@ def _signals() -> Iterator[list[int]]:
 def _progress(source: VideoSource) -> Iterator[Callable[[int], None]]:
     """A bar on stderr with the frame rate, if that is a terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
 
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        Remaining(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(source.name, total=source.frame_count, rate="")
+    with progress_bar(source.name, console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(source.name, total=source.frame_count, note="")
         start = time.perf_counter()
 
         def step(done: int) -> None:
             rate = done / max(time.perf_counter() - start, 1e-9)
-            bar.update(task, completed=done, rate=f"{rate:.0f} frames/s")
+            bar.update(task, completed=done, note=f"{rate:.0f} frames/s")
 
         yield step

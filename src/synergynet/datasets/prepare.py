@@ -26,10 +26,11 @@ from ..face_model.fitting import fit_landmarks
 from ..face_model.model import NO_TRIANGLES, FaceModel
 from ..files.whole_file import CannotWriteError, write_whole
 from ..files.workers import run_chunks
+from ..geometry.boxes import largest_side
 from ..geometry.crops import CropBox
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import FloatArray, Whitening
-from ..regression.cropping import cut_crops, largest_side
+from ..regression.cropping import cut_crops
 from .readers.crop_list import EVALUATION_ONLY_NAME, label_whitening
 from .readers.list_folder import (
     CROPS_NAME,

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
 from ..errors import SynergyNetError
-from .base import Detection, FaceDetector
-from .centerface import CenterFaceDetector
+from .base import Detection, FaceDetector, SquareCalibration
 
-__all__ = ["DETECTORS", "CenterFaceDetector", "Detection", "FaceDetector", "create_detector"]
+__all__ = [
+    "DEFAULT_DETECTOR",
+    "DETECTORS",
+    "Detection",
+    "FaceDetector",
+    "SquareCalibration",
+    "create_detector",
+]
 
-DETECTORS: dict[str, Callable[..., FaceDetector]] = {"centerface": CenterFaceDetector}
-DEFAULT = "centerface"
+DETECTORS: dict[str, str] = {"centerface": "synergynet.detection.centerface:CenterFaceDetector"}
+"""Name -> class as module:name, imported when it is asked for; commands and errors follow this."""
+
+DEFAULT_DETECTOR = "centerface"
+"""The one that measured best."""
 
 
 def create_detector(name: str = "default", **options: object) -> FaceDetector:
-    """Build the face detector ``name``; "default" is the one that measured best.
+    """Build the face detector ``name``.
 
     Args:
         name: "default" or a key of ``DETECTORS`` (register another detector there).
@@ -24,8 +33,10 @@ def create_detector(name: str = "default", **options: object) -> FaceDetector:
     Raises:
         SynergyNetError: no detector has that name.
     """
-    known = DETECTORS.get(DEFAULT if name == "default" else name)
-    if known is None:
+    home = DETECTORS.get(DEFAULT_DETECTOR if name == "default" else name)
+    if home is None:
         names = ", ".join(["default", *sorted(DETECTORS)])
         raise SynergyNetError(f"unknown face detector {name!r}; known: {names}")
-    return known(**options)
+    module, _, cls = home.partition(":")
+    detector: FaceDetector = getattr(import_module(module), cls)(**options)
+    return detector

@@ -85,25 +85,3 @@ def box_features(box: tuple[float, float, float, float]) -> np.ndarray:
     """What ``SquareCalibration`` is linear in: (1, log(w / h)), (2,) float64."""
     x0, y0, x1, y1 = box
     return np.array([1.0, np.log(max(x1 - x0, 1e-6) / max(y1 - y0, 1e-6))])
-
-
-def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, max_iou: float) -> np.ndarray:
-    """Indices of the boxes to keep, best score first; greedy.
-
-    A box goes when its intersection over union with a better one exceeds ``max_iou``.
-
-    Args:
-        boxes: (K, 4) x0, y0, x1, y1.
-        scores: (K,).
-    """
-    order = np.argsort(-scores, kind="stable")
-    area = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
-    keep = []
-    while len(order):
-        best, rest = order[0], order[1:]
-        keep.append(best)
-        low = np.maximum(boxes[best, :2], boxes[rest, :2])
-        high = np.minimum(boxes[best, 2:], boxes[rest, 2:])
-        common = np.prod(np.clip(high - low, 0, None), axis=1)
-        order = rest[common <= max_iou * (area[best] + area[rest] - common)]
-    return np.array(keep, dtype=int)

@@ -13,7 +13,8 @@ import numpy as np
 import onnxruntime
 
 from ..errors import SynergyNetError
-from .base import Detection, SquareCalibration, non_maximum_suppression
+from ..geometry.boxes import non_maximum_suppression
+from .base import Detection, SquareCalibration
 
 MODEL = Path(__file__).parent / "data" / "centerface.onnx"
 STRIDE = 4  # image pixels per heatmap cell

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ..detection import create_detector
 from ..files.workers import run_chunks
 from ..pipeline.analyzer import FaceAnalyzer
 from .results import Outcome, Wanted, earlier_results, try_results
@@ -34,10 +33,12 @@ class Models:
     """What every process loads for itself.
 
     Attributes:
+        detector: its name.
         mirror: average with the mirrored crop.
-        threads: of one network call; 0 lets ONNX Runtime choose.
+        threads: of one call of the network or the detector; 0 lets ONNX Runtime choose.
     """
 
+    detector: str = "default"
     weights: str | None = None
     face_model: str | None = None
     device: str = "cpu"
@@ -75,14 +76,7 @@ def threads_per_worker(workers: int) -> int:
 @functools.lru_cache(maxsize=1)
 def load(models: Models) -> FaceAnalyzer:
     """The analyser of this process."""
-    return FaceAnalyzer(
-        detector=create_detector(threads=models.threads),
-        weights=models.weights,
-        face_model=models.face_model,
-        device=models.device,
-        mirror=models.mirror,
-        threads=models.threads,
-    )
+    return FaceAnalyzer(**vars(models))
 
 
 def run(job: Job, places: Sequence[Place], workers: int = 1) -> Iterator[tuple[int, Outcome]]:

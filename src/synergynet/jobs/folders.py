@@ -14,12 +14,13 @@ from pathlib import Path
 
 from ..errors import SynergyNetError
 from ..files.images import PHOTO_SUFFIXES
-from ..outputs.pictures import picture_endings
+from ..outputs.formats import face_endings, photo_endings
 
 _MAX_LIST_BYTES = 256 << 20
 _RESULT = re.compile(
-    rf"(?P<stem>.+)({'|'.join(re.escape(end) for end in ('.json', *picture_endings()))}"
-    r"|_face\d+(\.(obj|mtl|ply|glb)|_uv\.png))",
+    "(?P<stem>.+)({}|_face[0-9]+({}))".format(
+        *("|".join(map(re.escape, endings)) for endings in (photo_endings(), face_endings()))
+    ),
     re.IGNORECASE | re.DOTALL,
 )
 """What ``synergynet infer`` calls its files; a photo may have such a name too."""

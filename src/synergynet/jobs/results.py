@@ -15,8 +15,16 @@ from typing import Any
 from ..errors import SynergyNetError
 from ..files.images import read_image
 from ..files.whole_file import CannotWriteError
-from ..outputs import pictures as writers
-from ..outputs.meshes import Space
+from ..outputs.formats import (
+    picture_suffix,
+    remove_results,
+    write_json,
+    write_mesh,
+    write_picture,
+)
+from ..outputs.kinds import DEFAULT_DRAWINGS, DRAWINGS, Space, resolve
+from ..outputs.meshes import plain_mesh
+from ..outputs.pictures import DEFAULT_STYLE, Pictures, Style, check_texture, check_triangles
 from ..pipeline.analyzer import FaceAnalyzer
 from ..pipeline.face import Face
 from ..regression.loading import DEFAULT_WEIGHTS
@@ -37,14 +45,11 @@ class Wanted:
         plain: write the mesh as OBJ without texture, as is the default.
     """
 
-    kinds: tuple[str, ...] = writers.DRAWINGS
+    kinds: tuple[str, ...] = DEFAULT_DRAWINGS
     meshes: tuple[str, ...] = ()
     plain: bool = True
     space: Space = "image"
-    focal: float | None = None
-    opacity: float | None = None
-    view: tuple[float, float] | None = None
-    texture_size: int = 1024
+    style: Style = DEFAULT_STYLE
 
 
 @dataclass(frozen=True)
@@ -80,20 +85,21 @@ def settings_of(
     from importlib.metadata import version
 
     weights_file = DEFAULT_WEIGHTS if weights is None else Path(weights)
-    model = analyzer.face_model
+    model, style = analyzer.face_model, wanted.style
     meshes = ["plain obj"] if wanted.plain else sorted(wanted.meshes)
     return {
         "synergynet": version("synergynet"),
+        "detector": analyzer.detector.name,
         "weights": f"{analyzer.regressor.info.architecture} {_hash(weights_file)}",
         "face_model": f"{model.name} {model.hash[:16]}",
         "mirror": analyzer.mirrored,
         "draw": ",".join(sorted(wanted.kinds)) or "none",
         "mesh": ",".join(meshes) or "none",
         "space": wanted.space,
-        "focal": wanted.focal,
-        "opacity": wanted.opacity,
-        "view": None if wanted.view is None else "{:g},{:g}".format(*wanted.view),
-        "texture_size": wanted.texture_size,
+        "focal": style.focal,
+        "opacity": style.opacity,
+        "view": None if style.view is None else "{:g},{:g}".format(*style.view),
+        "texture_size": style.texture_size,
     }
 
 
@@ -120,30 +126,26 @@ def write_results(
     faces = analysis.faces
     marks.append(time.perf_counter())
     if wanted.meshes or wanted.plain:
-        writers.check_triangles(faces)
-    if "uv" in wanted.kinds:
-        writers.check_texture(faces)
-    pictures = writers.Pictures(
-        image,
-        faces,
-        opacity=wanted.opacity,
-        view=wanted.view,
-        focal=wanted.focal,
-        texture_size=wanted.texture_size,
-    )
-    drawn = {kind: pictures.draw(kind) for kind in wanted.kinds if faces and kind != "uv"}
+        check_triangles(faces)
+    per_face = [kind for kind in wanted.kinds if DRAWINGS[kind].per_face]
+    if per_face:
+        check_texture(faces)
+    pictures = Pictures(image, faces, wanted.style)
+    drawn = {kind: pictures.draw(kind) for kind in wanted.kinds if faces and kind not in per_face}
     marks.append(time.perf_counter())
-    writers.remove_results(base)
+    remove_results(base)
     names = [f"{base.name}.json"]
     for kind, picture in drawn.items():
-        path = _append(base, f"_{kind}{writers.picture_suffix(kind, photo)}")
-        names.append(writers.write_picture(path, picture).name)
+        path = _append(base, f"_{kind}{picture_suffix(kind, photo)}")
+        names.append(write_picture(path, picture).name)
     for number, face in enumerate(faces):
         names += _write_face(_append(base, f"_face{number}"), number, face, pictures, wanted)
     more: dict[str, object] = {_SETTINGS: dict(settings)}
-    if "depth" in drawn:
-        more["depth"] = pictures.depth_code()
-    writers.write_json(_append(base, ".json"), str(photo), image, faces, more)
+    for kind in drawn:
+        note = DRAWINGS[kind].note
+        if note is not None:
+            more[kind] = resolve(note)(pictures)
+    write_json(_append(base, ".json"), str(photo), image, faces, more)
     marks.append(time.perf_counter())
     reading, _, drawing, writing = (b - a for a, b in itertools.pairwise(marks))
     parts = analysis.timings
@@ -201,19 +203,19 @@ def earlier_results(photo: Path, base: Path, settings: Mapping[str, Any]) -> Out
 
 
 def _write_face(
-    base: Path, number: int, face: Face, pictures: writers.Pictures, wanted: Wanted
+    base: Path, number: int, face: Face, pictures: Pictures, wanted: Wanted
 ) -> list[str]:
     """Write one face's files, ``base`` being their folder and stem; returns their names."""
     paths = []
-    if "uv" in wanted.kinds:
-        texture = pictures.texture(number).image
-        paths.append(writers.write_picture(_append(base, "_uv.png"), texture))
+    for kind in (kind for kind in wanted.kinds if DRAWINGS[kind].per_face):
+        picture = pictures.draw(kind, number)
+        paths.append(write_picture(_append(base, f"_{kind}.png"), picture))
     if wanted.plain:
-        paths.append(writers.write_obj(_append(base, ".obj"), face, pictures.size[0]))
+        paths += write_mesh(_append(base, ".obj"), plain_mesh(face))
     if wanted.meshes:
         mesh = pictures.mesh(number, wanted.space)
         for kind in wanted.meshes:
-            paths += writers.write_mesh(_append(base, f".{kind}"), mesh)
+            paths += write_mesh(_append(base, f".{kind}"), mesh)
     return list(dict.fromkeys(path.name for path in paths))
 
 

@@ -18,18 +18,10 @@ from numpy.typing import NDArray
 from ..errors import SynergyNetError
 from ..files.video import VideoFrame, VideoSource, VideoWriter, keep_sound
 from ..files.whole_file import whole_file
-from ..outputs.pictures import GROUND, Pictures
+from ..outputs.kinds import IN_VIDEOS, LINES, SURFACES
+from ..outputs.pictures import Pictures
 from ..pipeline.tracking import FaceTracker, TrackedFace
 from ..rendering.draw import face_size
-
-SURFACES = ("mesh", "solid", "depth", "pncc", "normals")
-"""Kinds of drawings that cover faces; a video shows one of them at most."""
-
-LINES = ("landmarks", "pose", "box", "id")
-"""Kinds that are drawn over it, in this order."""
-
-_DEPTH_RANGE = 150.0
-"""Millimetres before and behind the centre of the nearest face that a depth video can show."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +124,8 @@ def draw_tracked(
     Args:
         image: (H, W, 3) uint8 BGR; not changed.
         faces: of this frame.
-        kinds: any of ``LINES`` and at most one of ``SURFACES``. ``depth`` is grey here: 128 at the
-            centre of the nearest face, 1 and 255 at 150 mm behind and before it, 0 without a face.
+        kinds: any of ``IN_VIDEOS`` and at most one of ``SURFACES``; ``depth`` is grey here (see
+            ``outputs.maps.depth_in_grey``).
 
     Returns:
         (H, W, 3) uint8 BGR.
@@ -142,35 +134,18 @@ def draw_tracked(
         SynergyNetError: an unknown kind, two surfaces, or a surface of a face model without
             triangles.
     """
-    unknown = set(kinds) - {*SURFACES, *LINES}
+    unknown = set(kinds) - {*SURFACES, *IN_VIDEOS}
     if unknown:
         raise SynergyNetError(
-            f"unknown drawing '{unknown.pop()}'; choose from {', '.join(SURFACES + LINES)}"
+            f"unknown drawing '{unknown.pop()}'; choose from {', '.join(SURFACES + IN_VIDEOS)}"
         )
     surfaces = [kind for kind in SURFACES if kind in kinds]
     if len(surfaces) > 1:
         raise SynergyNetError(f"{' and '.join(surfaces)} hide one another; draw one of them")
-    plain = [tracked.face for tracked in faces]
-    out = image
-    for kind in surfaces:
-        pictures = Pictures(image, plain)
-        if kind == "depth":
-            out = _depth_picture(pictures.depth)
-        elif kind == "solid" and not plain:
-            out = np.full_like(image, GROUND)
-        else:
-            out = np.asarray(pictures.draw(kind), dtype=np.uint8)
-    for kind in LINES:
-        if kind in kinds and kind != "id":
-            out = np.asarray(Pictures(out, plain).draw(kind), dtype=np.uint8)
+    plain, out = [tracked.face for tracked in faces], image
+    for kind in [*surfaces, *(kind for kind in LINES if kind in kinds)]:
+        out = np.asarray(Pictures(out, plain).draw(kind, video=True), dtype=np.uint8)
     return _draw_ids(out, faces) if "id" in kinds else out
-
-
-def _depth_picture(depth: NDArray[np.float32]) -> NDArray[np.uint8]:
-    seen = np.isfinite(depth)
-    grey = 128 + np.where(seen, depth, 0) * (127 / _DEPTH_RANGE)
-    values = np.where(seen, np.clip(np.rint(grey), 1, 255), 0).astype(np.uint8)
-    return np.repeat(values[..., None], 3, axis=2)
 
 
 def _draw_ids(image: NDArray[np.uint8], faces: Sequence[TrackedFace]) -> NDArray[np.uint8]:

@@ -1,19 +1,17 @@
-"""Pictures of faces as arrays: the public door on :class:`~.writers.Pictures`."""
+"""Pictures of faces as arrays: the public door on :class:`~.pictures.Pictures`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from ..pipeline.analyzer import ChannelOrder, as_bgr
+from ..files.pixels import ChannelOrder, as_bgr
 from ..pipeline.face import Face
-from .pictures import ALL_DRAWINGS, Pictures
-
-Picture: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+from .kinds import DRAWINGS
+from .pictures import Picture, Pictures, Style
 
 
 def draw(
@@ -62,22 +60,12 @@ def draw(
             triangles, or ``uv`` of several faces.
     """
     found = [faces] if isinstance(faces, Face) else list(faces)
-    pictures = Pictures(
-        as_bgr(image, channel_order),
-        found,
-        opacity=opacity,
-        view=view,
-        focal=focal,
-        texture_size=texture_size,
-    )
-    if kind not in ALL_DRAWINGS:
-        raise SynergyNetError(f"unknown drawing '{kind}'; choose from {', '.join(ALL_DRAWINGS)}")
-    if kind == "uv":
-        if len(found) != 1:
-            raise SynergyNetError(f"uv is the texture of one face, but {len(found)} were given")
-        picture: Picture = pictures.texture(0).image
-    else:
-        picture = pictures.draw(kind)
+    per_face = kind in DRAWINGS and DRAWINGS[kind].per_face
+    if per_face and len(found) != 1:
+        raise SynergyNetError(f"{kind} is of one face, but {len(found)} were given")
+    style = Style(opacity, view, focal, texture_size)
+    pictures = Pictures(as_bgr(image, channel_order), found, style)
+    picture = pictures.draw(kind, 0 if per_face else None)
     if channel_order == "RGB" and picture.ndim == 3:
         return np.ascontiguousarray(picture[..., ::-1], dtype=np.uint8)
     return picture

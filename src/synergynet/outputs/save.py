@@ -1,4 +1,4 @@
-"""One face as a file: the door behind ``Face.save``."""
+"""One face as a file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from ..files.pixels import ChannelOrder, as_bgr
 from ..files.whole_file import write_whole
-from ..pipeline.analyzer import ChannelOrder, as_bgr
 from ..pipeline.face import Face
-from .meshes import FORMATS, MeshData, Space, build_mesh, place
-from .pictures import Pictures, check_triangles, write_mesh
+from .formats import mesh_suffixes, write_mesh
+from .kinds import MESHES, Space
+from .meshes import build_mesh, place
+from .pictures import Pictures, Style, check_triangles
 
 _GREY = 200  # of a mesh without a photo
 
 
-def save_face(
+def save(
     face: Face,
     path: str | Path,
     image: NDArray[np.uint8] | None = None,
@@ -28,29 +30,52 @@ def save_face(
     texture_size: int = 1024,
     channel_order: ChannelOrder = "BGR",
 ) -> list[Path]:
-    """See :meth:`Face.save`."""
+    """Write a face as its path's ending says; the folder is made.
+
+    ``.json``: ``face.to_dict()``. ``.obj``, ``.ply``, ``.glb``: the mesh, textured if the photo
+    is given and grey if not; an ``.obj`` then brings ``.mtl`` and ``_uv.png``. Every file
+    appears whole or not at all.
+
+    Args:
+        image: (H, W, 3) uint8, the photo in which the face was found.
+        space: of the mesh, y up: ``image`` (pixels), ``head`` (millimetres, no pose) or
+            ``camera`` (millimetres).
+        focal: of the camera in pixels for ``camera``; by default the photo's longer side.
+        texture_size: side of the texture in pixels.
+        channel_order: of ``image``, **BGR by default**.
+
+    Returns:
+        The files written.
+
+    >>> from synergynet import FaceAnalyzer, read_image, save
+    >>> photo = read_image("examples/astronaut.jpg")
+    >>> (face,) = FaceAnalyzer()(photo)
+    >>> [path.name for path in save(face, "output/face.glb", photo)]  # doctest: +SKIP
+    ['face.glb']
+
+    Raises:
+        SynergyNetError: another ending, another photo's size, a face model without
+            triangles, or the system refuses.
+    """
     target = Path(path)
     kind = target.suffix.lower()
     if kind == ".json":
         # One line per entry: the whole is read by eye.
         entries = [f' "{name}": {json.dumps(v)}' for name, v in face.to_dict().items()]
         return [write_whole(target, ("{\n" + ",\n".join(entries) + "\n}\n").encode())]
-    if kind.removeprefix(".") not in FORMATS:
-        raise SynergyNetError(f"{target}: a face is saved as .json, .obj, .ply or .glb")
+    if kind.removeprefix(".") not in MESHES:
+        raise SynergyNetError(f"{target}: a face is saved as .json, {mesh_suffixes()}")
     check_triangles([face])
     if image is None:
-        mesh = _plain(face, space, focal)
-    else:
-        photo = as_bgr(image, channel_order)
-        if photo.shape[:2] != face.image_size:
-            raise SynergyNetError(
-                f"the image is {photo.shape[1]} x {photo.shape[0]}, but the face was found in "
-                f"{face.image_size[1]} x {face.image_size[0]} pixels; give that image"
-            )
-        mesh = Pictures(photo, [face], focal=focal, texture_size=texture_size).mesh(0, space)
-    return write_mesh(target, mesh)
-
-
-def _plain(face: Face, space: Space, focal: float | None) -> MeshData:
-    grey = np.full((*face.image_size, 3), _GREY, dtype=np.uint8)
-    return build_mesh(face, grey, place(face, space, face.image_size, focal))
+        grey = np.full((*face.image_size, 3), _GREY, dtype=np.uint8)
+        return write_mesh(
+            target, build_mesh(face, grey, place(face, space, face.image_size, focal))
+        )
+    photo = as_bgr(image, channel_order)
+    if photo.shape[:2] != face.image_size:
+        raise SynergyNetError(
+            f"the image is {photo.shape[1]} x {photo.shape[0]}, but the face was found in "
+            f"{face.image_size[1]} x {face.image_size[0]} pixels; give that image"
+        )
+    pictures = Pictures(photo, [face], Style(focal=focal, texture_size=texture_size))
+    return write_mesh(target, pictures.mesh(0, space))

@@ -1,7 +1,8 @@
-"""From photos to :class:`Face` objects and files."""
+"""From photos to :class:`Face` objects."""
 
 from ..files.images import read_image
-from .analyzer import Analysis, FaceAnalyzer, Timings, next_crop
+from ..geometry.boxes import next_crop
+from .analyzer import Analysis, FaceAnalyzer, Timings
 from .face import Face
 from .smoothing import SmoothingConstants
 from .tracking import FaceTracker, TrackedFace

@@ -6,19 +6,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, overload
+from typing import overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ..detection import FaceDetector, create_detector
-from ..detection.base import Detection, non_maximum_suppression
+from ..detection import Detection, FaceDetector, SquareCalibration, create_detector
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..face_model.sources import resolve_face_model
-from ..files.images import read_image
+from ..files.pixels import ChannelOrder, Image, as_bgr
+from ..geometry.boxes import is_possible, next_crop, non_maximum_suppression, outline
 from ..geometry.conventions import Conventions
-from ..geometry.crops import CropBox, crop_from_box_by_height, crop_from_landmarks
+from ..geometry.crops import CropBox, crop_from_box_by_height
 from ..geometry.params import FloatArray
 from ..regression import (
     MirrorAveraged,
@@ -29,19 +29,10 @@ from ..regression import (
     cut_crops,
     load_regressor,
 )
-from ..regression.cropping import largest_side
 from .face import Face, crop_to_image
-
-Image: TypeAlias = NDArray[np.uint8] | str | Path
-"""(H, W, 3) uint8, or the path of a photo."""
-
-ChannelOrder: TypeAlias = Literal["BGR", "RGB"]
 
 _SAME_FACE_IOU = 0.5
 """Two answers whose landmark boxes overlap more than this are one face."""
-
-_SIZE_JUMP = 3.0
-"""A second crop this many times larger or smaller than the first is not believed."""
 
 _PHOTOS_AT_ONCE = 16
 """Photos of a list whose crops go to the network together: enough for its speed, and few enough
@@ -99,7 +90,8 @@ class FaceAnalyzer:
         mirror: average the last pass with the network's answer to the mirrored crop: a twentieth
             less error for half a pass more. Without effect where ``mirrored`` says so: for face
             models that are not symmetric, and answers in another frame than crop pixels.
-        threads: of one network call; 0 lets ONNX Runtime choose.
+        threads: of one call of the network or of a detector given by name; 0 lets ONNX Runtime
+            choose.
 
     Raises:
         SynergyNetError: files missing or damaged, or weights trained with another face model.
@@ -131,7 +123,9 @@ class FaceAnalyzer:
         else:
             self.face_model = resolve_face_model(face_model)[0]
         self.regressor.info.check_face_model(self.face_model, source)
-        self.detector = create_detector(detector) if isinstance(detector, str) else detector
+        if isinstance(detector, str):
+            detector = create_detector(detector, threads=threads)
+        self.detector = detector
         self.conventions = conventions or Conventions.exact()
         self.passes = passes
         self.mirrored = mirror and can_mirror(self.regressor, self.face_model)
@@ -211,7 +205,7 @@ class FaceAnalyzer:
         """
         bgr = as_bgr(image, channel_order)
         for box in boxes:
-            if not _usable(box, bgr.shape):
+            if not is_possible(box, bgr.shape):
                 raise SynergyNetError(f"{box} is no square that touches the image")
         whole = [box.rounded() for box in boxes]
         answer = self._answer([bgr], [whole], self.regressor)
@@ -261,13 +255,15 @@ class FaceAnalyzer:
     def _detect(self, bgr: NDArray[np.uint8]) -> tuple[list[Detection], list[CropBox]]:
         """The faces that the detector finds, and their first crops on whole pixels."""
         first = [(d, self._first_crop(d)) for d in self.detector.detect(bgr)]
-        kept = [(d, box.rounded()) for d, box in first if _usable(box, bgr.shape)]
+        kept = [(d, box.rounded()) for d, box in first if is_possible(box, bgr.shape)]
         return [d for d, _ in kept], [box for _, box in kept]
 
     def _first_crop(self, detection: Detection) -> CropBox:
         if self.conventions.detector_box == "height":
             return crop_from_box_by_height(detection.box)
-        return CropBox.from_center(*self.detector.crop_square(detection))
+        own = self.regressor.info.detector_calibration.get(self.detector.name)
+        square = self.detector.crop_square if own is None else SquareCalibration(own)
+        return CropBox.from_center(*square(detection))
 
     def _answer(
         self,
@@ -286,9 +282,14 @@ class FaceAnalyzer:
     ) -> list[list[CropBox]]:
         """The crops of the next pass, from the raw parameters (N, 62) of this one."""
         decoded = iter(self.face_model.decode_landmarks(raw))
-        frame = self.regressor.info.frame
+        info = self.regressor.info
         return [
-            [next_crop(crop_to_image(next(decoded), box, frame), box, bgr.shape) for box in squares]
+            [
+                next_crop(
+                    crop_to_image(next(decoded), box, info.frame), box, bgr.shape, info.crop_rule
+                )
+                for box in squares
+            ]
             for bgr, squares in zip(photos, boxes, strict=True)
         ]
 
@@ -315,18 +316,6 @@ class FaceAnalyzer:
         return face if detection is not None else replace(face, box=outline(face.landmarks))
 
 
-def outline(landmarks: ArrayLike) -> tuple[float, float, float, float]:
-    """(x0, y0, x1, y1) about (n, 2 or 3) landmarks, in their frame.
-
-    >>> outline([[3, 1, 9], [2, 5, 0]])
-    (2.0, 1.0, 3.0, 5.0)
-    """
-    xy = np.asarray(landmarks, dtype=np.float64)[:, :2]
-    x0, y0 = xy.min(axis=0).tolist()
-    x1, y1 = xy.max(axis=0).tolist()
-    return x0, y0, x1, y1
-
-
 def different_faces(faces: list[Face]) -> list[Face]:
     """Faces of one photo, best score first, without second answers to one face."""
     if len(faces) < 2:
@@ -337,59 +326,8 @@ def different_faces(faces: list[Face]) -> list[Face]:
     return [faces[i] for i in kept.tolist()]
 
 
-def as_bgr(image: Image, channel_order: ChannelOrder) -> NDArray[np.uint8]:
-    """A photo, given as array or path, as contiguous (H, W, 3) uint8 BGR.
-
-    Raises:
-        SynergyNetError: not such an image.
-    """
-    if isinstance(image, str | Path):
-        return read_image(image)
-    if image is None:
-        raise SynergyNetError(
-            "the image is None; cv2.imread answers so where it cannot read a file: use read_image"
-        )
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        kind = getattr(image, "dtype", type(image).__name__)
-        raise SynergyNetError(f"the image is {kind}, expected a uint8 array (H, W, 3)")
-    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise SynergyNetError(f"the image has shape {image.shape}, expected (H, W, 3)")
-    if channel_order not in ("BGR", "RGB"):
-        raise SynergyNetError(f"channel order '{channel_order}' is neither BGR nor RGB")
-    return np.ascontiguousarray(image[..., ::-1] if channel_order == "RGB" else image)
-
-
 def _numbered(image: Image, channel_order: ChannelOrder, number: int) -> NDArray[np.uint8]:
     try:
         return as_bgr(image, channel_order)
     except SynergyNetError as error:
         raise SynergyNetError(f"image {number} of the list: {error}") from error
-
-
-def _usable(box: CropBox, shape: tuple[int, ...]) -> bool:
-    """Whether a crop is finite, of a possible size, and touches the image."""
-    if not np.isfinite([box.left, box.top, box.side]).all():
-        return False
-    inside = (-box.side < box.left < shape[1]) and (-box.side < box.top < shape[0])
-    return bool(inside and 1 <= box.side <= largest_side(shape) - 1)
-
-
-def next_crop(landmarks: FloatArray, box: CropBox, shape: tuple[int, ...]) -> CropBox:
-    """The crop of the next pass or frame, cut about the landmarks of this one.
-
-    Args:
-        landmarks: (68, 3) image frame, seen in ``box``.
-        shape: of the image, (H, W, ...).
-
-    Returns:
-        A box on whole pixels; ``box`` again where the landmarks make no sense.
-
-    >>> corners = np.array([[100.0, 100.0, 0.0], [170.0, 150.0, 0.0]])
-    >>> next_crop(corners, CropBox(80.5, 80.5, 100), (480, 640))
-    CropBox(left=85.5, top=75.5, side=99)
-    """
-    if not np.isfinite(landmarks).all():
-        return box
-    following = crop_from_landmarks(landmarks)
-    believable = box.side / _SIZE_JUMP <= following.side <= box.side * _SIZE_JUMP
-    return following.rounded() if believable and _usable(following, shape) else box

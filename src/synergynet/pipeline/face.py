@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,63 +118,6 @@ class Face:
             },
             "arkit": {name: round(float(w), 4) for name, w in self.arkit.items()},
         }
-
-    def save(
-        self,
-        path: str | Path,
-        image: NDArray[np.uint8] | None = None,
-        *,
-        space: Literal["image", "head", "camera"] = "image",
-        focal: float | None = None,
-        texture_size: int = 1024,
-        channel_order: Literal["BGR", "RGB"] = "BGR",
-    ) -> list[Path]:
-        """Write the face as its path's ending says; the folder is made.
-
-        ``.json``: :meth:`to_dict`. ``.obj``, ``.ply``, ``.glb``: the mesh, textured if the photo
-        is given and grey if not; an ``.obj`` then brings ``.mtl`` and ``_uv.png``. Every file
-        appears whole or not at all.
-
-        Args:
-            image: (H, W, 3) uint8, the photo in which the face was found.
-            space: of the mesh, y up: ``image`` (pixels), ``head`` (millimetres, no pose) or
-                ``camera`` (millimetres).
-            focal: of the camera in pixels for ``camera``; by default the photo's longer side.
-            texture_size: side of the texture in pixels.
-            channel_order: of ``image``, **BGR by default**.
-
-        Returns:
-            The files written.
-
-        >>> from synergynet import FaceAnalyzer, read_image
-        >>> photo = read_image("examples/astronaut.jpg")
-        >>> (face,) = FaceAnalyzer()(photo)
-        >>> [path.name for path in face.save("output/face.glb", photo)]  # doctest: +SKIP
-        ['face.glb']
-
-        Raises:
-            SynergyNetError: another ending, another photo's size, a face model without
-                triangles, or the system refuses.
-        """
-        from ..outputs.save import save_face
-
-        return save_face(
-            self,
-            path,
-            image,
-            space=space,
-            focal=focal,
-            texture_size=texture_size,
-            channel_order=channel_order,
-        )
-
-    def draw(
-        self, image: NDArray[np.uint8], kind: str = "mesh", **options: Any
-    ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """A picture of this face alone; arguments as of :func:`synergynet.draw`."""
-        from ..outputs.draw import draw
-
-        return draw(image, self, kind, **options)
 
 
 def crop_to_image(points: ArrayLike, crop: CropBox, frame: Frame) -> FloatArray:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files.pixels import ChannelOrder, as_bgr
+from ..geometry.boxes import next_crop, outline, overlaps, touches
 from ..geometry.crops import CropBox, crop_from_landmarks
 from ..geometry.params import FloatArray
 from ..regression.trust import LOST_BELOW
-from .analyzer import ChannelOrder, FaceAnalyzer, as_bgr, next_crop, outline
+from .analyzer import FaceAnalyzer
 from .face import Face
 from .smoothing import FaceSmoother, SmoothingConstants
 
@@ -179,12 +181,14 @@ class FaceTracker:
         """Find every track's face in the new frame; True if one was lost."""
         if not self._tracks:
             return False
-        boxes = [_expected_crop(track, bgr.shape) for track in self._tracks]
+        rule = self.analyzer.regressor.info.crop_rule
+        boxes = [_expected_crop(track, bgr.shape, rule) for track in self._tracks]
         faces = self.analyzer.faces_in(bgr, boxes)
+        following = [next_crop(face.landmarks, face.crop, bgr.shape, rule) for face in faces]
         moved = [
             (i, box)
-            for i, face in enumerate(faces)
-            if _shift(face.crop, box := next_crop(face.landmarks, face.crop, bgr.shape)) > _REFINE
+            for i, (face, box) in enumerate(zip(faces, following, strict=True))
+            if _shift(face.crop, box) > _REFINE
         ]
         if moved:
             again = self.analyzer.faces_in(bgr, [box for _, box in moved])
@@ -273,16 +277,14 @@ def _with_own_box(face: Face, score: float) -> Face:
     return fresh
 
 
-def _expected_crop(track: _Track, shape: tuple[int, ...]) -> CropBox:
+def _expected_crop(track: _Track, shape: tuple[int, ...], rule: str) -> CropBox:
     """Where to look for a face in a frame of this shape: about its last landmarks."""
-    box = next_crop(track.face.landmarks, track.face.crop, shape)
+    box = next_crop(track.face.landmarks, track.face.crop, shape, rule)
     dx, dy = track.motion
     if math.hypot(dx, dy) < _QUICK * box.side:
         return box
     ahead = CropBox(box.left + dx, box.top + dy, box.side).rounded()
-    height, width = shape[:2]
-    inside = -ahead.side < ahead.left < width and -ahead.side < ahead.top < height
-    return ahead if inside else box
+    return ahead if touches(ahead, shape) else box
 
 
 def _motion(before: Face, after: Face) -> tuple[float, float]:
@@ -307,12 +309,8 @@ def _jumped(before: Face, after: Face) -> bool:
 
 def _overlaps(some: list[Face], others: list[Face]) -> FloatArray:
     """(n, m) intersection over union of the landmark boxes of n and m faces."""
-    a = np.array([outline(face.landmarks) for face in some]).reshape(-1, 1, 4)
-    b = np.array([outline(face.landmarks) for face in others]).reshape(1, -1, 4)
-    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
-    common = np.prod(np.clip(high - low, 0, None), axis=2)
-    area = np.prod(a[..., 2:] - a[..., :2], axis=2) + np.prod(b[..., 2:] - b[..., :2], axis=2)
-    return np.asarray(common / np.maximum(area - common, 1e-9))
+    a, b = ([outline(face.landmarks) for face in faces] for faces in (some, others))
+    return overlaps(np.array(a), np.array(b))
 
 
 def _one_per_face(kept: list[tuple[_Track, Face]]) -> list[tuple[_Track, Face]]:

@@ -8,20 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.boxes import largest_side
 from ..geometry.crops import CropBox, zero_border
 from ..geometry.params import INPUT_SIZE
-
-_LARGEST = 4  # crop sides over the photo's longer side
-_ALWAYS_ALLOWED = 1024  # pixels
-
-
-def largest_side(image_shape: tuple[int, ...]) -> int:
-    """The largest crop side that :func:`cut_crops` accepts for an image, in pixels.
-
-    A face crop is never far larger than its photo; the limit keeps wild boxes from asking
-    for gigabytes of black.
-    """
-    return max(_LARGEST * max(image_shape[:2]), _ALWAYS_ALLOWED)
 
 
 def cut_crops(
@@ -44,7 +33,7 @@ def cut_crops(
         (N, 120, 120, 3) uint8.
 
     Raises:
-        ValueError: a box wider than :func:`largest_side`.
+        ValueError: a box wider than ``geometry.boxes.largest_side``.
     """
     out = np.empty((len(boxes), INPUT_SIZE, INPUT_SIZE, 3), dtype=np.uint8)
     for index, box in enumerate(boxes):

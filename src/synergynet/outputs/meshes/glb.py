@@ -75,8 +75,8 @@ class _Buffer:
         return len(self.accessors) - 1
 
 
-def glb_bytes(mesh: MeshData) -> bytes:
-    """The file. Lengths are those of the frame; millimetres are scaled to metres by the node."""
+def encode(mesh: MeshData, stem: str) -> dict[str, bytes]:
+    """``stem.glb``; lengths are those of the frame, and the node scales millimetres to metres."""
     source = np.arange(len(mesh.vertices)) if mesh.layout is None else mesh.layout.source
     triangles = mesh.triangles if mesh.layout is None else mesh.layout.triangles
     buffer = _Buffer()
@@ -137,7 +137,7 @@ def glb_bytes(mesh: MeshData) -> bytes:
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.data)}],
     }
-    return _pack(document, bytes(buffer.data))
+    return {f"{stem}.glb": _pack(document, bytes(buffer.data))}
 
 
 def _pack(document: dict[str, Any], data: bytes) -> bytes:

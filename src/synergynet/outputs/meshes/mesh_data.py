@@ -14,9 +14,7 @@ from ...pipeline.face import Face
 from ...rendering.attributes import vertex_normals
 from ...rendering.texture import look_up, vertex_colors
 from ...rendering.uv import UvLayout, open_seam
-from .placement import Placement
-
-FORMATS = ("obj", "ply", "glb")
+from .placement import Placement, place
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +100,25 @@ def build_mesh(
         unit_weights=np.array([face.arkit[name] for name in model.unit_names]),
         unit_shapes=shapes @ placement.linear.T.astype(np.float32),
         placement=placement,
+    )
+
+
+def plain_mesh(face: Face) -> MeshData:
+    """A face's mesh in pixels of the photo, without colours, texture and units."""
+    height, none = face.image_size[0], np.zeros(0)
+    vertices = face.vertices * (1, -1, 1) + (0, height - 1, 0)
+    return MeshData(
+        name=face.face_model.name,
+        vertices=vertices,
+        neutral=vertices,
+        triangles=face.triangles,
+        colors=np.zeros((0, 3), dtype=np.uint8),
+        layout=None,
+        texture=None,
+        unit_names=(),
+        unit_weights=none,
+        unit_shapes=none,
+        placement=place(face, "image", face.image_size),
     )
 
 

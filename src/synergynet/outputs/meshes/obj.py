@@ -7,14 +7,12 @@ import cv2
 from .mesh_data import MeshData
 
 
-def obj_files(mesh: MeshData, stem: str, texture: str) -> dict[str, bytes]:
+def encode(mesh: MeshData, stem: str) -> dict[str, bytes]:
     """File name -> content: the texture and the material first, then the mesh that needs them.
 
-    Args:
-        stem: of ``stem.obj`` and ``stem.mtl``.
-        texture: file name of the texture; left out with the material if there is none.
+    Without a texture there is ``stem.obj`` alone.
     """
-    files = {}
+    files, texture = {}, f"{stem}_uv.png"
     lines = [f"# {mesh.name}: {mesh.placement.text}"]
     if mesh.texture is not None:
         files[texture] = cv2.imencode(".png", mesh.texture)[1].tobytes()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,9 +11,7 @@ from ...errors import SynergyNetError
 from ...geometry import frames
 from ...geometry.params import FloatArray, split
 from ...pipeline.face import Face, crop_to_image
-
-Space = Literal["image", "head", "camera"]
-SPACES: tuple[Space, ...] = ("image", "head", "camera")
+from ..kinds import SPACES, Space
 
 
 @dataclass(frozen=True, eq=False)

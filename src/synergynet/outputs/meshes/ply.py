@@ -10,8 +10,8 @@ _VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
 _FACE = np.dtype([("count", "u1"), ("corners", "<i4", 3)])
 
 
-def ply_bytes(mesh: MeshData) -> bytes:
-    """The file: little-endian, float x y z, uchar red green blue, lists of three ints."""
+def encode(mesh: MeshData, stem: str) -> dict[str, bytes]:
+    """``stem.ply``: little-endian, float x y z, uchar red green blue, lists of three ints."""
     vertices = np.zeros(len(mesh.vertices), dtype=_VERTEX)
     vertices["xyz"], vertices["rgb"] = mesh.vertices, mesh.colors[:, ::-1]
     faces = np.zeros(len(mesh.triangles), dtype=_FACE)
@@ -28,4 +28,5 @@ def ply_bytes(mesh: MeshData) -> bytes:
         "end_header",
     ]
     head = "\n".join(lines) + "\n"
-    return head.encode("ascii", "replace") + vertices.tobytes() + faces.tobytes()
+    data = head.encode("ascii", "replace") + vertices.tobytes() + faces.tobytes()
+    return {f"{stem}.ply": data}

@@ -1,0 +1,65 @@
+"""Options that several commands share, worded once; the registries give their choices."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Annotated
+
+import typer
+
+from ..detection import DEFAULT_DETECTOR, DETECTORS
+
+
+def names_of(value: str, known: Collection[str], *, extra: Sequence[str] = ("none",)) -> list[str]:
+    """The names in a comma-separated ``value``, each once.
+
+    Args:
+        known: what may be named.
+        extra: words that stand alone; they come back as the only name.
+
+    Raises:
+        typer.BadParameter: a name that is not known.
+    """
+    names = [name.strip().lower() for name in value.split(",")]
+    if len(names) == 1 and names[0] in extra:
+        return names
+    if not set(names) <= set(known):
+        raise typer.BadParameter(
+            f"'{value}'; give a list of {', '.join(known)}, or {' or '.join(extra)}"
+        )
+    return list(dict.fromkeys(names))
+
+
+def _known_detector(value: str) -> str:
+    if value not in ("default", *DETECTORS):
+        raise typer.BadParameter(f"'{value}'; choose from {', '.join(['default', *DETECTORS])}")
+    return value
+
+
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", help="A weights file (docs/export.md). Default: the shipped network."
+    ),
+]
+
+FaceModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--face-model",
+        help="'open-head', a 3dmm_data folder, an ICT-FaceKit folder or an .npz face model. "
+        "Default: the one inside the weights' file, else open-head.",
+    ),
+]
+
+DetectorOption = Annotated[
+    str,
+    typer.Option(
+        "--detector",
+        callback=_known_detector,
+        help=f"Face detector: {', '.join(DETECTORS)}. Default: {DEFAULT_DETECTOR}.",
+        show_default=False,
+    ),
+]
+
+DeviceOption = Annotated[str, typer.Option("--device", help="Where the network runs: cpu or cuda.")]
