@@ -1,5 +1,6 @@
 """``synergynet convert`` without MindSpore: exact round trips, and hostile ``.ckpt`` files."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -18,10 +19,12 @@ from hypothesis import strategies as st  # noqa: E402
 
 from synergynet.cli.convert import convert  # noqa: E402
 from synergynet.errors import SynergyNetError  # noqa: E402
+from synergynet.export import formats as export_formats  # noqa: E402
 from synergynet.nets.torch.backbones import trained_backbone  # noqa: E402
 from synergynet.nets.torch.checkpoints import describe, load_checkpoint, save_checkpoint  # noqa: E402
 from synergynet.nets.torch.official_checkpoint import read_official  # noqa: E402
 from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
+from synergynet.weights import formats  # noqa: E402
 from synergynet.weights.ckpt import read_ckpt, write_ckpt  # noqa: E402
 from synergynet.weights.ckpt_weights import METADATA, read_ckpt_weights  # noqa: E402
 
@@ -175,3 +178,14 @@ def test_any_bytes_are_read_or_refused(
             assert "a.ckpt" in str(error)
         else:
             assert sum(array.nbytes for array in found.values()) <= len(content)
+
+
+def test_every_function_of_the_registries_exists() -> None:
+    """By their source: some need a framework that is not here."""
+    root = Path(formats.__file__).parents[1]
+    named = [getattr(kind, use) for kind in formats.FORMATS for use in ("read", "write", "run")]
+    named += [f"export.{kind.writer}" for kind in export_formats.FORMATS.values()]
+    for name in filter(None, named):
+        module, function = name.split(":")
+        source = ast.parse((root / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+        assert function in {getattr(node, "name", "") for node in source.body}, name

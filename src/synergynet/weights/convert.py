@@ -38,17 +38,13 @@ def convert_weights(
     if target.exists() and target.samefile(source):
         raise SynergyNetError(f"{target}: is the file to convert; give the result another name")
     weights = read_weights(source)
-    if weights.info is None:
-        model, whitening = resolve_face_model(face_model) if face_model else (None, None)
-        if model is None or whitening is None:
-            raise SynergyNetError(
-                f"{source}: written by another program, so it does not say which face model "
-                "and whitening it belongs to; give --face-model FOLDER, its 3dmm_data folder"
-            )
-        info = published_info(
-            model, whitening, "a MindSpore checkpoint of another program", channel_order
-        )
-        weights = replace(weights, info=info)
+    if weights.info is None and face_model is not None:
+        model, whitening = resolve_face_model(face_model)
+        if whitening is not None:
+            program = "a MindSpore checkpoint of another program"
+            info = published_info(model, whitening, program, channel_order)
+            weights = replace(weights, info=info)
+    weights.described()
     if find_format(target, "write").brings_face_model and weights.face_model is None:
         weights = replace(weights, face_model=resolve_face_model(face_model)[0])
     difference: float | None = write(target, weights)
