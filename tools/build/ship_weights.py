@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Turn the best checkpoint of a run into the weights that ship with the package.
 
     python tools/build/ship_weights.py configs/open_head/efficientnet_lite0.yaml \
@@ -10,66 +9,55 @@ than 0.005 NME, and writes the figures into the metadata. The benchmark is measu
 the metadata alone; nothing is chosen by it.
 """
 
-from __future__ import annotations
-
-import argparse
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import numpy as np
-from calibrate_confidence import marked_crops, teach
+from shared.command import CLONE, Parser, existing, run
+from shared.error_head import marked_crops, teach
+from shared.held_back import best_checkpoint, held_back_crops, read_recipe
 
 from synergynet.datasets.readers.aflw2000_crops import load_aflw2000
 from synergynet.evaluation import evaluate_regressor
 from synergynet.export.graphs import deployment
 from synergynet.export.onnx import write_onnx
-from synergynet.face_model.sources import resolve_face_model
 from synergynet.nets.torch.checkpoints import load_checkpoint, save_checkpoint
 from synergynet.regression import load_regressor
 from synergynet.regression.loading import DEFAULT_WEIGHTS
-from synergynet.training.config import load_config
-from synergynet.training.crops import load_training_data
-from synergynet.training.validation import measure, validation_crops
+from synergynet.training.validation import measure
 
-WEIGHTS = Path(__file__).parents[2] / "weights"
+WEIGHTS = CLONE / "weights"
 HALF_MAY_COST = 0.005
 """NME points on the validation crops."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("recipe", type=Path, help="YAML file of the run")
-    parser.add_argument("settings", nargs="*", help="key=value, as for the run")
+    parser = Parser(__doc__)
+    parser.add_recipe()
     parser.add_argument(
-        "--checkpoint", type=Path, help="instead of the run's best, e.g. the one shipped before"
+        "--checkpoint", type=existing, help="in place of the run's best, such as the shipped one"
     )
-    parser.add_argument(
-        "--root", type=Path, help="aflw2000_data; without it the figures in the metadata stay"
+    parser.add_benchmark(
+        required=False, text="aflw2000_data; without it the figures in the metadata stay"
     )
-    parser.add_argument(
-        "--marked", type=Path, help="marked.npz of refine_labels.py: crops for the error head"
-    )
-    parser.add_argument(
-        "--backgrounds", type=Path, nargs="+", default=[], help="folders of photos without faces"
-    )
-    parser.add_argument("--figure", type=Path, help="write the reliability diagram to this PNG")
+    parser.add_marked()
     args = parser.parse_args()
-    config = load_config(args.recipe, args.settings)
-    model, _ = resolve_face_model(config.target_model)
-    net, info = load_checkpoint(args.checkpoint or config.output / "best.safetensors", model)
-    info = teach(
-        net, info, *marked_crops(config, model, args.marked), args.backgrounds, args.figure
-    )
-    labelled = load_training_data(config, model)[1]
-    held_back = validation_crops(labelled, info.border)
-    crops = np.asarray(held_back.images)
+    config, model = read_recipe(args)
+    net, info = load_checkpoint(best_checkpoint(config, args.checkpoint), model)
+    crops = marked_crops(config, model, args.marked)
+    info = teach(net, info, *crops, args.backgrounds, args.figure)
+    held_back = held_back_crops(config, model, info.border)
+    images = np.asarray(held_back.images)
     trials = {}
     with tempfile.TemporaryDirectory() as folder:
         for half in (False, True):
             trial, deployed = Path(folder) / f"half_{half}.onnx", deployment(net, info)
             difference = write_onnx(deployed, trial, "float16" if half else "float32")["params"]
-            found = measure(model, load_regressor(trial).predict(crops), held_back)
+            found = measure(model, load_regressor(trial).predict(images), held_back)
             trials[half] = found
             print(
                 f"{'float16' if half else 'float32'}: {trial.stat().st_size / 1e6:.1f} MB, "
@@ -100,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,18 +1,19 @@
-#!/usr/bin/env python3
 """Draw Open Head: random identities, the mean with its landmarks, all modes, all ARKit units.
 
 python tools/figures/open_head_sheet.py -o docs/images
 """
 
-from __future__ import annotations
-
-import argparse
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from shared.command import Parser, run
+from shared.pictures import Image, sheet, write_sheet
 
+from synergynet import SynergyNetError
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.mouth import mouth_loop
 from synergynet.face_model.sources import resolve_face_model
@@ -20,7 +21,6 @@ from synergynet.geometry import pose
 from synergynet.geometry.params import N_EXPRESSION, N_SHAPE, FloatArray
 from synergynet.rendering import draw_landmarks, draw_mesh
 
-Image = NDArray[np.uint8]
 INK = (60, 60, 60)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 QUALITY = 82
@@ -74,19 +74,11 @@ def head(
     return image
 
 
-def grid(tiles: list[Image], columns: int) -> Image:
-    """Tiles of one size row by row; the last row is filled up with white."""
-    blank = np.full_like(tiles[0], 255)
-    tiles = tiles + [blank] * (-len(tiles) % columns)
-    rows = [np.hstack(tiles[k : k + columns]) for k in range(0, len(tiles), columns)]
-    return np.vstack(rows)
-
-
 def identities(model: FaceModel, count: int = 12, seed: int = 2021) -> Image:
     """Random people, coefficients from the standard normal prior, from 0 and 45 degrees."""
     samples = np.random.default_rng(seed).normal(size=(count, N_SHAPE))
     faces = model.vertices(samples, np.zeros((count, N_EXPRESSION)))
-    return grid([head(model, face, yaw) for face in faces for yaw in (0.0, 45.0)], 8)
+    return sheet([head(model, face, yaw) for face in faces for yaw in (0.0, 45.0)], 8)
 
 
 def modes(model: FaceModel) -> Image:
@@ -103,7 +95,7 @@ def modes(model: FaceModel) -> Image:
             face = model.vertices(np.zeros(N_SHAPE), expression)
             label = f"mode {mode + 1}: {sigma:+d} sigma"
             small.append(head(model, face, 0.0, (144, 172), close=True, label=label))
-    return np.vstack([grid(wide, 6), grid(small, 10)])
+    return np.vstack([sheet(wide, 6), sheet(small, 10)])
 
 
 def units(model: FaceModel) -> Image:
@@ -112,7 +104,7 @@ def units(model: FaceModel) -> Image:
     ARKit's ``mouthClose`` closes the lips of an open jaw, so it is shown together with it.
     """
     if model.unit_shapes is None:
-        raise SystemExit(f"face model '{model.name}' has no unit shapes to draw")
+        raise SynergyNetError(f"face model '{model.name}' has no unit shapes to draw")
     shapes = dict(zip(model.unit_names, model.unit_shapes, strict=True))
     tiles = []
     for name, shape in shapes.items():
@@ -120,21 +112,18 @@ def units(model: FaceModel) -> Image:
         if name == "mouthClose" and "jawOpen" in shapes:
             label, face = "mouthClose + jawOpen", face + shapes["jawOpen"]
         tiles.append(head(model, face, 20.0, (160, 190), close=True, label=label))
-    return grid(tiles, 9)
+    return sheet(tiles, 9)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--face-model", default=None, help="another face model than Open Head")
+    parser.add_argument("--face-model", help="another face model than Open Head")
     args = parser.parse_args()
     model, _ = resolve_face_model(args.face_model)
-    args.output.mkdir(parents=True, exist_ok=True)
     for name, draw in (("identities", identities), ("modes", modes), ("units", units)):
-        path = args.output / f"open_head_{name}.jpg"
-        cv2.imwrite(str(path), draw(model), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        print(f"wrote {path}: {path.stat().st_size / 1000:.0f} kB")
+        write_sheet(args.output / f"open_head_{name}.jpg", draw(model), QUALITY)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

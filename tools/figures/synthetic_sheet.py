@@ -1,17 +1,17 @@
-#!/usr/bin/env python3
 """Draw a sheet of synthetic faces; with --landmarks, their labels coloured by visibility.
 
 python tools/figures/synthetic_sheet.py -o docs/images/synthetic_faces.jpg
 """
 
-from __future__ import annotations
-
-import argparse
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from shared.command import Parser, run
+from shared.pictures import Image, sheet, write_sheet
 
 from synergynet.datasets.synthetic import SyntheticFace, SyntheticFaces
 
@@ -21,7 +21,7 @@ COLORS = ((60, 60, 255), (255, 170, 40), (80, 255, 80))
 QUALITY = 86
 
 
-def tile(face: SyntheticFace, zoom: float, *, landmarks: bool) -> NDArray[np.uint8]:
+def tile(face: SyntheticFace, zoom: float, *, landmarks: bool) -> Image:
     """The crop, enlarged."""
     size = round(120 * zoom)
     image = np.asarray(cv2.resize(face.image, (size, size), interpolation=cv2.INTER_CUBIC))
@@ -33,11 +33,10 @@ def tile(face: SyntheticFace, zoom: float, *, landmarks: bool) -> NDArray[np.uin
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=5)
-    parser.add_argument("--columns", type=int, default=8)
+    for name, default in (("seed", 0), ("rows", 5), ("columns", 8)):
+        parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--zoom", type=float, default=1.25)
     parser.add_argument("--landmarks", action="store_true")
     args = parser.parse_args()
@@ -46,11 +45,8 @@ def main() -> None:
         tile(faces[index], args.zoom, landmarks=args.landmarks)
         for index in range(args.rows * args.columns)
     ]
-    rows = [np.hstack(tiles[k : k + args.columns]) for k in range(0, len(tiles), args.columns)]
-    quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if args.output.suffix == ".jpg" else []
-    cv2.imwrite(str(args.output), np.vstack(rows), quality)
-    print(f"wrote {args.output}: {args.output.stat().st_size / 1000:.0f} kB")
+    write_sheet(args.output, sheet(tiles, args.columns), QUALITY)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """What a network's error on AFLW2000-3D consists of; for the account of its limits, not for tuning.
 
     python tools/research/error_parts.py --root aflw2000_data [--weights FILE]
@@ -11,13 +10,16 @@
 4. Rotation errors beside the Euler angles' errors, by yaw.
 """
 
-from __future__ import annotations
-
-import argparse
+import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import numpy as np
+from shared.command import Parser, run
+from shared.faces import Faces
 
 from synergynet.datasets.readers.aflw2000_crops import Aflw2000, load_aflw2000
 from synergynet.evaluation.metrics import (
@@ -33,7 +35,7 @@ from synergynet.face_model.model import FaceModel
 from synergynet.face_model.sources import resolve_face_model
 from synergynet.geometry import frames, params, pose
 from synergynet.geometry.crops import zero_border
-from synergynet.geometry.params import FloatArray
+from synergynet.geometry.params import N_SHAPE, FloatArray
 from synergynet.regression import load_regressor
 
 YAWS = (0, 15, 30, 45, 60, 75, 90)
@@ -59,23 +61,17 @@ class Bench:
 
 def swapped(model: FaceModel, raw: FloatArray, other: FloatArray, *parts: str) -> FloatArray:
     """``raw`` (N, 62) with ``parts`` of ``other``; only "place" moves the landmarks' centre."""
-    found: list[FloatArray] = []
-    taken: list[FloatArray] = []
-    for source in (raw, other):
-        camera, identity, expression = params.split(np.asarray(source, dtype=np.float64))
-        scale, rotation, translation = pose.decompose_exact(camera)
-        target = found if source is raw else taken
-        target += [scale, rotation, translation, identity, expression]
-    names = ("scale", "rotation", "place", "identity", "expression")
-    mixed = [t if n in parts else f for n, f, t in zip(names, found, taken, strict=True)]
-    scale, rotation, translation, identity, expression = mixed
-    out = params.join(pose.camera_from_pose(scale, rotation, translation), identity, expression)
+    found, taken = Faces.of(raw), Faces.of(other)
+    mixed = {name: getattr(taken, name) for name in ("scale", "rotation") if name in parts}
+    coefficients = found.coefficients.copy()
+    for name, part in (("identity", slice(N_SHAPE)), ("expression", slice(N_SHAPE, None))):
+        if name in parts:
+            coefficients[:, part] = taken.coefficients[:, part]
+    out = replace(found, **mixed, coefficients=coefficients)
     centre = model.decode_landmarks(other if "place" in parts else raw).mean(axis=1)
-    shift = centre - model.decode_landmarks(out).mean(axis=1)
+    shift = centre - model.decode_landmarks(out.params()).mean(axis=1)
     shift[:, 1] *= -1  # the camera's y points up
-    return params.join(
-        pose.camera_from_pose(scale, rotation, translation + shift), identity, expression
-    )
+    return replace(out, translation=out.translation + shift).params()
 
 
 def own_errors(bench: Bench, raw: FloatArray) -> None:
@@ -128,9 +124,9 @@ def rotations(bench: Bench, raw: FloatArray) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--root", type=Path, required=True, help="aflw2000_data")
-    parser.add_argument("--weights", help="default: the shipped ones")
+    parser = Parser(__doc__)
+    parser.add_benchmark()
+    parser.add_weights()
     args = parser.parse_args()
     dataset = load_aflw2000(args.root)
     regressor = load_regressor(args.weights)
@@ -162,4 +158,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

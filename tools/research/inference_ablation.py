@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """What could be gained after training: MAFA's landmarks, mirrored and repeated views.
 
     python tools/research/inference_ablation.py configs/open_head/efficientnet_lite0_refined.yaml
@@ -6,24 +5,23 @@
 Measured on the held-back crops of the recipe's data, never on a benchmark.
 """
 
-from __future__ import annotations
-
-import argparse
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
+from shared.command import Parser, existing, run
+from shared.held_back import best_checkpoint, held_back_crops, read_recipe
 
 from synergynet.datasets.augmentation import jitter_affine, warp_crop
-from synergynet.datasets.readers.crop_list import LabelledCrops, mirrored_landmarks
+from synergynet.datasets.readers.crop_list import mirrored_landmarks
 from synergynet.evaluation.metrics import nme
-from synergynet.face_model.sources import resolve_face_model
 from synergynet.geometry.params import FloatArray
 from synergynet.nets.torch.checkpoints import load_checkpoint
 from synergynet.nets.torch.synergynet import SynergyNet
-from synergynet.training.config import load_config
-from synergynet.training.crops import load_training_data
-from synergynet.training.validation import to_input, validation_crops
+from synergynet.training.validation import to_input
 
 JITTERS = ((4.0, 0.98, (1.0, -1.0)), (-4.0, 1.02, (-1.0, 1.0)), (0.0, 1.0, (1.5, 1.5)))
 """Degrees, scale and shift of further views."""
@@ -58,16 +56,14 @@ def jittered_view(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("settings", nargs="*", help="key=value, as for the run")
-    parser.add_argument("--weights", type=Path, help="default: the run's best.safetensors")
+    parser = Parser(__doc__)
+    parser.add_recipe()
+    parser.add_argument("--weights", type=existing, help="default: the run's best.safetensors")
     args = parser.parse_args()
-    config = load_config(args.recipe, args.settings)
-    model, _ = resolve_face_model(config.target_model)
-    net, info = load_checkpoint(args.weights or config.output / "best.safetensors", model)
+    config, model = read_recipe(args)
+    net, info = load_checkpoint(best_checkpoint(config, args.weights), model)
     net.eval()
-    truth: LabelledCrops = validation_crops(load_training_data(config, model)[1], info.border)
+    truth = held_back_crops(config, model, info.border)
     images = np.asarray(truth.images)
     plain, refined = landmarks(net, images)
     mirrored = mirrored_view(net, images)
@@ -85,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

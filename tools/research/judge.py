@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The measures by which a step of the recipe is kept or dropped, for one or more networks.
 
     python tools/research/judge.py RECIPE --data data/aflw_train --weights FILE FILE...
@@ -11,25 +10,24 @@ All on the crops that the recipe holds back; nothing here looks at a benchmark:
 - tilted: NME with the crops turned by 90 degrees.
 """
 
-from __future__ import annotations
-
-import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import numpy as np
-from refine_labels import N_JAW, VISIBLE, Faces, Landmarks, at_yaw, style
-from robustness import tilted
+from shared.command import Parser, existing, run
+from shared.faces import Faces, Landmarks
+from shared.held_back import read_recipe, tilted
+from shared.marks import N_JAW, at_yaw, manual_marks, read_labels, style
 
 from synergynet.datasets.augmentation import move_label, recrop_affine
 from synergynet.datasets.readers.crop_list import LabelledCrops, read_list
 from synergynet.datasets.readers.list_folder import TRAIN_LIST
 from synergynet.face_model.model import FaceModel
-from synergynet.face_model.sources import resolve_face_model
-from synergynet.geometry import frames
 from synergynet.geometry.params import FloatArray
 from synergynet.regression import MirrorAveraged, load_regressor
-from synergynet.training.config import load_config
 from synergynet.training.crops import load_training_data
 from synergynet.training.validation import measure, validation_crops
 
@@ -43,38 +41,25 @@ class Marks:
 
     def __init__(self, folder: Path, model: FaceModel, training: LabelledCrops) -> None:
         self.row = {name: i for i, name in enumerate(read_list(folder / TRAIN_LIST))}
-        with np.load(folder / "labels.npz", allow_pickle=False) as data:
-            flat = data["manual68"].transpose(0, 2, 1).astype(np.float64)
-            seen = (data["visibility"] == VISIBLE) & np.isfinite(flat[..., 0])
-            manual = data["refined_by_manual"]
-        deep = np.concatenate([flat, np.zeros((*flat.shape[:2], 1))], axis=2)
-        self.points = np.where(
-            (seen & INNER & manual[:, None])[..., None],
-            frames.crop1_to_camera(deep)[..., :2],
-            np.nan,
-        )
-        self.model, self.landmarks = model, Landmarks(model)
+        labels = read_labels(folder)
+        known = labels["refined_by_manual"][:, None] & INNER
+        self.points = np.where(known[..., None], manual_marks(labels), np.nan)
+        self.landmarks = Landmarks(model)
         own = [i for i, name in enumerate(training.names) if name in self.row]
         faces = Faces.of(np.asarray(training.params)[own])
-        offset, _ = self._offsets([training.names[i] for i in own], faces, faces)
+        offset = self._offsets([training.names[i] for i in own], faces, faces)
         self.habit = style(offset, faces.yaw)[0]
 
-    def _offsets(
-        self, names: Sequence[str], faces: Faces, frame: Faces
-    ) -> tuple[FloatArray, FloatArray]:
+    def _offsets(self, names: Sequence[str], faces: Faces, frame: Faces) -> FloatArray:
         """Manual less ``faces``' landmarks, along the axes of ``frame`` and over its size."""
-        box = np.ptp(self.landmarks(frame), axis=1)
-        size = np.sqrt(box.prod(axis=1))
+        size = np.sqrt(np.ptp(self.landmarks(frame), axis=1).prod(axis=1))
         rest = self.points[[self.row[n] for n in names]] - self.landmarks(faces)
         rest = np.einsum("nij,nlj->nli", frame.axes(), rest) / size[:, None, None]
-        return np.where(
-            np.linalg.norm(rest, axis=2, keepdims=True) < LARGEST_MARK, rest, np.nan
-        ), size
+        return np.where(np.linalg.norm(rest, axis=2, keepdims=True) < LARGEST_MARK, rest, np.nan)
 
     def error(self, names: Sequence[str], found: Faces, label: Faces) -> float:
         """Mean over faces with marks, percent of the face size."""
-        rest, _ = self._offsets(names, found, label)
-        rest = rest - at_yaw(self.habit, label.yaw)
+        rest = self._offsets(names, found, label) - at_yaw(self.habit, label.yaw)
         distance = np.linalg.norm(rest, axis=2)
         marked = np.isfinite(distance).sum(axis=1) >= 5
         return float(100 * np.nanmean(distance[marked], axis=1).mean())
@@ -90,15 +75,13 @@ def in_original_crops(raw: FloatArray, data: LabelledCrops) -> FloatArray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("settings", nargs="*", help="key=value, as for the run")
-    parser.add_argument("--data", type=Path, required=True, help="aflw_train, with labels.npz")
-    parser.add_argument("--weights", nargs="*", help="default: the shipped ones")
+    parser = Parser(__doc__)
+    parser.add_recipe()
+    parser.add_argument("--data", type=existing, required=True, help="aflw_train, with labels.npz")
+    parser.add_argument("--weights", type=existing, nargs="*", help="default: the shipped ones")
     parser.add_argument("--mirror", action="store_true", help="average with the mirrored crop")
     args = parser.parse_args()
-    config = load_config(args.recipe, [*args.settings, "data.extra=[]", "data.yaw_balance=0"])
-    model, _ = resolve_face_model(config.target_model)
+    config, model = read_recipe(args, "data.extra=[]", "data.yaw_balance=0")
     training, held_back = load_training_data(config, model)
     marks = Marks(args.data, model, training)
     label = Faces.of(np.asarray(held_back.params))
@@ -121,4 +104,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Second-generation labels: what a trained network says, moved to the manual landmarks.
 
     python tools/research/refine_labels.py --data aflw_train --bfm 3dmm_data -o data/aflw_refined
@@ -17,18 +16,20 @@ shown.
    covariance is that of the old labels about the network's answers.
 """
 
-from __future__ import annotations
-
-import argparse
-import warnings
-from dataclasses import dataclass
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from numpy.typing import NDArray
+from shared.command import Parser, existing, run
+from shared.faces import N_UNKNOWN, Faces, Landmarks
+from shared.marks import N_JAW, at_yaw, manual_marks, read_labels, style
 
 from synergynet.datasets.augmentation import move_label, recrop_affine, warp_crop
 from synergynet.datasets.readers.crop_list import (
+    MAX_DISAGREEMENT_PX,
     label_whitening,
     read_crops,
     read_list,
@@ -38,12 +39,10 @@ from synergynet.datasets.readers.list_folder import TRAIN_LIST, write_list
 from synergynet.face_model.mirroring import mirrored_params
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.sources import resolve_face_model
-from synergynet.geometry import frames, params, pose
-from synergynet.geometry.landmarks import MIRROR
+from synergynet.geometry import frames
 from synergynet.geometry.params import FloatArray
 from synergynet.regression import load_regressor
 from synergynet.regression.base import ParamsRegressor
-from synergynet.regression.loading import DEFAULT_WEIGHTS
 
 VIEWS = (
     (0.0, 1.0, (0.0, 0.0), False),
@@ -53,10 +52,6 @@ VIEWS = (
 )
 """Rotation in degrees, scale, shift in pixels, mirrored."""
 
-STYLE_YAWS = np.array([-85, -70, -55, -40, -25, -10, 0, 10, 25, 40, 55, 70, 85], dtype=float)
-ENOUGH = 30
-"""Faces at a yaw that a landmark must have been marked on for its style to be known there."""
-
 SIGHT = 0.5
 """Noise of a manual landmark over its spread about the network's (which is noisy itself)."""
 LOOSENESS = 2.0
@@ -64,128 +59,12 @@ LOOSENESS = 2.0
 NETWORK_SHARE = 0.75
 """Weight of the network against the old label on crops without manual landmarks."""
 
-LARGEST_DISAGREEMENT_PX = 5.0
 LARGEST_SURPRISE = 6.0
 """Percent NME between old label and network beyond which a crop is left out."""
 
 HUBER = 2.5
 ITERATIONS = 6
 CHUNK = 2000
-CROP_PIXELS = 85.0
-"""Unit of translation in the fit: about the size of a face in its crop."""
-
-N_JAW = 17
-VISIBLE = 2
-N_UNKNOWN = 6 + params.N_COEFFICIENTS
-
-
-@dataclass(frozen=True, eq=False)
-class Faces:
-    """Pose and coefficients of N faces, camera frame: scale (N,), rotation (N, 3, 3),
-    translation (N, 3), coefficients (N, 50)."""
-
-    scale: FloatArray
-    rotation: FloatArray
-    translation: FloatArray
-    coefficients: FloatArray
-
-    @classmethod
-    def of(cls, raw: FloatArray) -> Faces:
-        camera, identity, expression = params.split(np.asarray(raw, dtype=np.float64))
-        return cls(*pose.decompose_exact(camera), np.concatenate([identity, expression], axis=1))
-
-    @classmethod
-    def mean(cls, faces: list[Faces], weights: list[float]) -> Faces:
-        w = np.array(weights) / sum(weights)
-
-        def average(parts: list[FloatArray]) -> FloatArray:
-            return np.tensordot(w, np.array(parts), axes=1)
-
-        return cls(
-            np.exp(average([np.log(f.scale) for f in faces])),
-            pose.nearest_rotation(average([f.rotation for f in faces])),
-            average([f.translation for f in faces]),
-            average([f.coefficients for f in faces]),
-        )
-
-    def part(self, rows: slice | NDArray[np.bool_]) -> Faces:
-        return Faces(*(a[rows] for a in vars(self).values()))
-
-    def moved(self, by: FloatArray) -> Faces:
-        """After steps (N, 56): rotation vector, log scale, x and y, coefficients."""
-        shift = np.column_stack([by[:, 4:6] * CROP_PIXELS, np.zeros(len(by))])
-        return Faces(
-            self.scale * np.exp(by[:, 3]),
-            _rotations(by[:, :3]) @ self.rotation,
-            self.translation + shift,
-            self.coefficients + by[:, 6:],
-        )
-
-    def steps_to(self, other: Faces) -> FloatArray:
-        """(N, 56) steps that lead to ``other``."""
-        from scipy.spatial.transform import Rotation
-
-        turn = other.rotation @ np.swapaxes(self.rotation, 1, 2)
-        return np.column_stack(
-            [
-                Rotation.from_matrix(turn).as_rotvec(),
-                np.log(other.scale / self.scale),
-                (other.translation - self.translation)[:, :2] / CROP_PIXELS,
-                other.coefficients - self.coefficients,
-            ]
-        )
-
-    def params(self) -> FloatArray:
-        camera = pose.camera_from_pose(self.scale, self.rotation, self.translation)
-        c = self.coefficients
-        return params.join(camera, c[:, : params.N_SHAPE], c[:, params.N_SHAPE :])
-
-    @property
-    def yaw(self) -> FloatArray:
-        return np.rad2deg(np.arcsin(np.clip(-self.rotation[:, 0, 2], -1, 1)))
-
-    def axes(self) -> FloatArray:
-        """(N, 2, 2) rows: the face's right-hand and upward direction in the picture."""
-        up = self.rotation[:, :2, 1]
-        up = up / np.maximum(np.linalg.norm(up, axis=1, keepdims=True), 1e-9)
-        return np.stack([np.stack([up[:, 1], -up[:, 0]], axis=1), up], axis=1)
-
-
-class Landmarks:
-    """The 68 landmarks of a face model as a function of :class:`Faces`."""
-
-    def __init__(self, model: FaceModel) -> None:
-        self.mean = model.landmark_mean.astype(np.float64)
-        basis = [model.landmark_identity, model.landmark_expression]
-        self.basis = np.concatenate(basis).astype(np.float64)
-
-    def turned(self, f: Faces) -> FloatArray:
-        """(N, 68, 3) about the translation, camera frame."""
-        shape = self.mean + np.tensordot(f.coefficients, self.basis, 1)
-        return f.scale[:, None, None] * np.einsum("nij,nlj->nli", f.rotation, shape)
-
-    def __call__(self, f: Faces) -> FloatArray:
-        """(N, 68, 2) camera frame."""
-        return (self.turned(f) + f.translation[:, None])[..., :2]
-
-    def jacobian(self, f: Faces) -> FloatArray:
-        """(N, 68, 2, 56) of the picture's x and y by the steps of :meth:`Faces.moved`."""
-        x = self.turned(f)
-        out = np.zeros((*x.shape[:2], 2, N_UNKNOWN))
-        out[..., 0, 1], out[..., 0, 2] = x[..., 2], -x[..., 1]
-        out[..., 1, 0], out[..., 1, 2] = -x[..., 2], x[..., 0]
-        out[..., 3] = x[..., :2]
-        out[..., 0, 4] = out[..., 1, 5] = CROP_PIXELS
-        linear = f.scale[:, None, None] * f.rotation[:, :2]
-        out[..., 6:] = np.einsum("nij,klj->nlik", linear, self.basis)
-        return out
-
-
-def _rotations(vectors: FloatArray) -> FloatArray:
-    """(N, 3) rotation vectors -> (N, 3, 3)."""
-    from scipy.spatial.transform import Rotation
-
-    return np.asarray(Rotation.from_rotvec(vectors).as_matrix())
 
 
 def network_answers(
@@ -208,40 +87,6 @@ def network_answers(
             raw[row] = move_label(raw[row], points[row], back)[0]
         out.append(Faces.of(raw))
     return out
-
-
-def style(offsets: FloatArray, yaw: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Median offset (13, 68, 2) and spread (13, 68) of manual landmarks at ``STYLE_YAWS``.
-
-    Args:
-        offsets: (N, 68, 2) manual less predicted, along the face's axes and over its size; NaN
-            where there is no mark. Each face counts for its mirror image too.
-    """
-    both = np.concatenate([offsets, offsets[:, MIRROR] * [-1, 1]])
-    yaws = np.concatenate([yaw, -yaw])
-    median = np.zeros((len(STYLE_YAWS), 68, 2))
-    spread = np.full((len(STYLE_YAWS), 68), np.inf)
-    for row, centre in enumerate(STYLE_YAWS):
-        near = both[np.abs(yaws - centre) < (10 if abs(centre) > 10 else 7)]
-        known = np.isfinite(near[..., 0]).sum(axis=0) >= ENOUGH
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            middle = np.nanmedian(near, axis=0)
-            distance = np.nanmedian(np.linalg.norm(near - middle, axis=2), axis=0)
-        median[row][known] = middle[known]
-        spread[row][known] = distance[known] / 1.177  # the median of a Rayleigh distribution
-    return median, spread
-
-
-def at_yaw(table: FloatArray, yaw: FloatArray) -> FloatArray:
-    """Rows of ``table`` (13, ...) interpolated at yaws (N,); the nearer one beside infinities."""
-    low = np.clip(np.searchsorted(STYLE_YAWS, yaw) - 1, 0, len(STYLE_YAWS) - 2)
-    part = np.clip((yaw - STYLE_YAWS[low]) / np.diff(STYLE_YAWS)[low], 0, 1)
-    part = part.reshape(-1, *[1] * (table.ndim - 1))
-    a, b = table[low], table[low + 1]
-    finite = np.isfinite(a) & np.isfinite(b)
-    mixed = np.where(finite, a, 0) * (1 - part) + np.where(finite, b, 0) * part
-    return np.where(finite, mixed, np.where(part < 0.5, a, b))
 
 
 def fit(
@@ -277,32 +122,30 @@ def fit(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="aflw_train")
-    parser.add_argument("--bfm", type=Path, required=True, help="3dmm_data, of the old labels")
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS)
+    parser = Parser(__doc__)
+    parser.add_argument("--data", type=existing, required=True, help="aflw_train")
+    parser.add_argument("--bfm", type=existing, required=True, help="3dmm_data, of the old labels")
+    parser.add_weights()
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     model, _ = resolve_face_model("open-head")
     basel, _ = resolve_face_model(args.bfm)
     landmarks = Landmarks(model)
     names = read_list(args.data / TRAIN_LIST)
-    with np.load(args.data / "labels.npz", allow_pickle=False) as data:
-        points = data["landmarks68"].transpose(0, 2, 1).astype(np.float64)
-        flat = data["manual68"].transpose(0, 2, 1).astype(np.float64)
-        seen = (data["visibility"] == VISIBLE) & np.isfinite(flat[..., 0])
-        manual, doubt = data["refined_by_manual"], data["mirror_disagreement_px"]
-        old = Faces.of(relabel(model, basel, data["params62"].astype(np.float64))[0])
-    deep = np.concatenate([flat, np.zeros((*flat.shape[:2], 1))], axis=2)
-    marks = frames.crop1_to_camera(deep)[..., :2]
+    labels = read_labels(args.data)
+    points = labels["landmarks68"].transpose(0, 2, 1).astype(np.float64)
+    manual, doubt = labels["refined_by_manual"], labels["mirror_disagreement_px"]
+    old = Faces.of(relabel(model, basel, labels["params62"].astype(np.float64))[0])
+    marks = manual_marks(labels)
+    seen = np.isfinite(marks[..., 0])
     size = np.sqrt(np.ptp(points[..., :2], axis=1).prod(axis=1))
     images = read_crops(args.data / "crops", names)
     views = network_answers(load_regressor(args.weights), model, images, points)
     network = Faces.mean(views, [1.0] * len(views))
 
-    trusted = manual & (doubt < LARGEST_DISAGREEMENT_PX)
+    trusted = manual & (doubt < MAX_DISAGREEMENT_PX)
     axes, yaw = network.axes(), network.yaw
-    offset = np.where(seen[..., None], marks - landmarks(network), np.nan) / size[:, None, None]
+    offset = (marks - landmarks(network)) / size[:, None, None]
     offset = np.einsum("nij,nlj->nli", axes, offset)
     median, spread = style(offset[trusted], yaw[trusted])
     habit = np.einsum("nij,nli->nlj", axes, at_yaw(median, yaw)) * size[:, None, None]
@@ -318,7 +161,7 @@ def main() -> None:
         found = fit(landmarks, network.part(rows), precision, marks[rows], weight[rows]).params()
         raw[rows] = np.where(manual[rows, None], found, raw[rows])
     gap = np.linalg.norm(landmarks(old) - landmarks(network), axis=2).mean(axis=1) / size
-    good = (doubt < LARGEST_DISAGREEMENT_PX) & (100 * gap < LARGEST_SURPRISE)
+    good = (doubt < MAX_DISAGREEMENT_PX) & (100 * gap < LARGEST_SURPRISE)
     written = write_list(args.output, names, raw, label_whitening(raw))
     for file, chosen in (("quality.npz", good), ("marked.npz", good & manual)):
         np.savez(args.output / file, mirror_disagreement_px=np.where(chosen, doubt, np.inf))
@@ -329,4 +172,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Accuracy on held-back crops that are tilted, shrunk, blurred, darkened or covered.
 
     python tools/research/robustness.py configs/open_head/efficientnet_lite0_refined.yaml
@@ -6,39 +5,25 @@
 Says what a network is worth on photos that are worse than a benchmark's; none is used here.
 """
 
-from __future__ import annotations
-
-import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
+from shared.command import Parser, run
+from shared.held_back import held_back_crops, read_recipe, tilted
+from shared.pictures import Image
 
-from synergynet.datasets.augmentation import move_label, recrop_affine, warp_crop
 from synergynet.datasets.readers.crop_list import LabelledCrops
-from synergynet.face_model.sources import resolve_face_model
 from synergynet.geometry.params import INPUT_SIZE
 from synergynet.regression import load_regressor
-from synergynet.training.config import load_config
-from synergynet.training.crops import load_training_data
-from synergynet.training.validation import measure, validation_crops
+from synergynet.training.validation import measure
 
-Image = NDArray[np.uint8]
 TILTS = (30.0, 60.0, 90.0, 135.0, 180.0)
-
-
-def tilted(data: LabelledCrops, degrees: float) -> LabelledCrops:
-    """Every other crop to the left, the rest to the right, cut by the landmark rule."""
-    images = np.empty((len(data), INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
-    raw, points = np.empty_like(data.params), np.empty_like(data.landmarks)
-    for i in range(len(data)):
-        affine = recrop_affine(data.landmarks[i], degrees=degrees if i % 2 else -degrees)
-        images[i] = warp_crop(data.images[i], affine, border_value=None)
-        raw[i], points[i] = move_label(data.params[i], data.landmarks[i], affine)
-    return LabelledCrops(data.names, images, raw, points)
 
 
 def shrunk(image: Image, side: int) -> Image:
@@ -59,15 +44,13 @@ def covered(image: Image, rng: Generator, side: int) -> Image:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("settings", nargs="*", help="key=value, as for the run")
-    parser.add_argument("--weights", help="default: the shipped ones")
+    parser = Parser(__doc__)
+    parser.add_recipe()
+    parser.add_weights()
     args = parser.parse_args()
-    config = load_config(args.recipe, args.settings)
-    model, _ = resolve_face_model(config.target_model)
+    config, model = read_recipe(args)
     regressor = load_regressor(args.weights)
-    plain = validation_crops(load_training_data(config, model)[1], regressor.info.border)
+    plain = held_back_crops(config, model, regressor.info.border)
     rng = np.random.default_rng(0)
 
     def report(name: str, data: LabelledCrops) -> None:
@@ -90,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

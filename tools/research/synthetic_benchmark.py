@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Measure a network on rendered faces: a second source beside the benchmark, to every yaw.
 
     python tools/research/synthetic_benchmark.py -n 2000 --worst docs/images/failures.jpg
@@ -7,13 +6,14 @@ The truth is exact and the faces are nobody's, so its worst cases may be shown. 
 were trained on rendered faces must not be compared with others here.
 """
 
-from __future__ import annotations
-
-import argparse
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from rich.console import Console
+from shared.command import Parser, run
 
 from synergynet.datasets.synthetic import SyntheticFaces
 from synergynet.evaluation.breakdown import break_down
@@ -29,9 +29,9 @@ SEED = 1_000_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(__doc__)
     parser.add_argument("-n", type=int, default=2000, help="faces")
-    parser.add_argument("--weights", help="default: the shipped ones")
+    parser.add_weights()
     parser.add_argument("--worst", type=Path, help="draw the 24 worst into this picture")
     args = parser.parse_args()
     regressor, source = load_regressor(args.weights), SyntheticFaces(SEED)
@@ -57,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

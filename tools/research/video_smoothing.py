@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Jitter against lag of the One Euro filter on faces, measured on a video and on known motion.
 
 python tools/research/video_smoothing.py talk.mp4 --compare
@@ -17,19 +16,24 @@ Every row is measured on the same unsmoothed tracks:
   sine of the known frequency through the position (of a turn: the angle) of the smoothed landmarks.
 """
 
-from __future__ import annotations
-
-import argparse
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
+from shared.command import Parser, existing, run
+from shared.pictures import Image
+from shared.tables import print_head, print_row
 
 from synergynet import FaceAnalyzer, SynergyNetError
+from synergynet.files.video import VideoSource
 from synergynet.pipeline.face import Face
 from synergynet.pipeline.smoothing import FaceSmoother, OneEuro, SmoothingConstants
 from synergynet.pipeline.tracking import FaceTracker
@@ -57,8 +61,8 @@ MOUTH = slice(48, 68)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("video", type=Path)
+    parser = Parser(__doc__)
+    parser.add_argument("video", type=existing)
     parser.add_argument("--height", type=int, default=480, help="of the frames in pixels")
     parser.add_argument("--compare", action="store_true", help="other constants as well")
     args = parser.parse_args()
@@ -67,13 +71,13 @@ def main() -> None:
     size = face_size(tracks["still"][0].landmarks)
     print(f"{len(frames)} frames of {args.video.name}; the face is {size:.0f} pixels large.")
     print("Lag in frames of 1/25 s, jitter in percent of the face's size.\n")
-    print("| filter | jitter, still | | jitter, held | | lag, video | lag, mouth | " + header())
-    print("|" + "---|" * (7 + len(SWINGS)))
+    jitters = ("jitter, still", "", "jitter, held", "")
+    print_head("filter", *jitters, *(f"lag, {name}" for name in ("video", "mouth", *SWINGS)))
     off = OneEuro(1e9, 0.0)
     raw = measure(tracks, SmoothingConstants(off, off, off))
-    print(row("none", raw, raw))
+    print_row(row("none", raw, raw))
     for name, constants in candidates(args.compare):
-        print(row(name, measure(tracks, constants), raw))
+        print_row(row(name, measure(tracks, constants), raw))
 
 
 def candidates(compare: bool) -> Iterator[tuple[str, SmoothingConstants]]:
@@ -95,22 +99,26 @@ def candidates(compare: bool) -> Iterator[tuple[str, SmoothingConstants]]:
         yield f"{name}: {what}", replace(shipped, **changed)
 
 
-def read_frames(path: Path, height: int) -> list[NDArray[np.uint8]]:
-    capture = cv2.VideoCapture(str(path))
+def read_frames(path: Path, height: int) -> list[Image]:
     frames = []
-    while (answer := capture.read())[0]:
-        scale = height / answer[1].shape[0]
-        small = cv2.resize(answer[1], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    for frame in VideoSource(path):
+        scale = height / frame.image.shape[0]
+        small = cv2.resize(frame.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         frames.append(np.asarray(small, dtype=np.uint8))
-    if not frames:
-        raise SynergyNetError(f"{path}: not a readable video")
     return frames
 
 
-def record(frames: list[NDArray[np.uint8]], analyzer: FaceAnalyzer) -> dict[str, list[Face]]:
+def warped(frame: Image, matrix: MatLike) -> Image:
+    moved = cv2.warpAffine(
+        frame, matrix, frame.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    return np.asarray(moved, dtype=np.uint8)
+
+
+def record(frames: list[Image], analyzer: FaceAnalyzer) -> dict[str, list[Face]]:
     """The unsmoothed track of the first face in every setting."""
 
-    def track(pictures: Iterable[NDArray[np.uint8]]) -> list[Face]:
+    def track(pictures: Iterable[Image]) -> list[Face]:
         tracker = FaceTracker(analyzer, smooth=False, frame_rate=RATE)
         found = [tracker(picture) for picture in pictures]
         if not all(found) or any(faces[0].id for faces in found):
@@ -119,7 +127,7 @@ def record(frames: list[NDArray[np.uint8]], analyzer: FaceAnalyzer) -> dict[str,
 
     rng = np.random.default_rng(0)
 
-    def noisy(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def noisy(picture: Image) -> Image:
         grain = rng.normal(0, NOISE, picture.shape).astype(np.float32)
         return np.clip(np.rint(picture + grain), 0, 255).astype(np.uint8)
 
@@ -133,7 +141,7 @@ def record(frames: list[NDArray[np.uint8]], analyzer: FaceAnalyzer) -> dict[str,
     return tracks
 
 
-def held(frames: list[NDArray[np.uint8]], landmarks: Points) -> Iterator[NDArray[np.uint8]]:
+def held(frames: list[Image], landmarks: Points) -> Iterator[Image]:
     """The frames moved, turned and scaled so that the face stays where it is in the first."""
     grey = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)) for frame in frames]
     upper = np.rint(landmarks[:48, :2]).astype(np.int32)  # without the mouth
@@ -147,25 +155,19 @@ def held(frames: list[NDArray[np.uint8]], landmarks: Points) -> Iterator[NDArray
         seen = found.ravel() > 0
         spots, first = np.asarray(moved_to, dtype=np.float32)[seen], first[seen]
         back, _ = cv2.estimateAffinePartial2D(spots, first)
-        moved = cv2.warpAffine(
-            frame, back, frame.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
-        )
-        yield np.asarray(moved, dtype=np.uint8)
+        yield warped(frame, back)
 
 
 def swung(
-    frame: NDArray[np.uint8], swing: tuple[float, float, float], size: float, middle: Points
-) -> Iterator[NDArray[np.uint8]]:
+    frame: Image, swing: tuple[float, float, float], size: float, middle: Points
+) -> Iterator[Image]:
     """The frame moved sideways and turned about the face along a sine, for four seconds."""
     frequency, amplitude, degrees = swing
     for k in range(int(4 * RATE)):
         phase = np.sin(2 * np.pi * frequency * k / RATE)
         matrix = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), degrees * phase, 1)
         matrix[0, 2] += amplitude * size * phase
-        moved = cv2.warpAffine(
-            frame, matrix, frame.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
-        )
-        yield np.asarray(moved, dtype=np.uint8)
+        yield warped(frame, matrix)
 
 
 def measure(tracks: dict[str, list[Face]], constants: SmoothingConstants) -> dict[str, float]:
@@ -227,17 +229,12 @@ def phase_lag(position: Points, frequency: float) -> float:
     return float(np.arctan2(-cosine, sine) / (2 * np.pi * frequency) * RATE)
 
 
-def header() -> str:
-    return " | ".join(f"lag, {name}" for name in SWINGS) + " |"
-
-
-def row(name: str, found: dict[str, float], raw: dict[str, float]) -> str:
+def row(name: str, found: dict[str, float], raw: dict[str, float]) -> list[str]:
     cells = [name]
     for key in ("still", "held"):
         cells += [f"{found[key]:.3f} %", f"{raw[key] / found[key]:.1f} x"]
-    cells += [f"{found[key] + 0.0:.2f}" for key in ("lag", "mouth", *SWINGS)]
-    return "| " + " | ".join(cells) + " |"
+    return cells + [f"{found[key] + 0.0:.2f}" for key in ("lag", "mouth", *SWINGS)]
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

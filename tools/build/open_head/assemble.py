@@ -1,14 +1,13 @@
 """Wheel + calibration -> the shipped ``FaceModel``."""
 
-from __future__ import annotations
-
 import numpy as np
-from synergynet.calibrate import Calibration
-from synergynet.dictionary import base_face, expression_units, identity_dictionaries, mirror_names
-from synergynet.source import Array, Source
-from synergynet.topology import Head, eye_opening, eye_scale
 
 from synergynet.face_model.model import FaceModel
+
+from .calibrate import Calibration
+from .dictionary import base_face, expression_units, identity_dictionaries, mirror_names
+from .source import Array, Source
+from .topology import Head, eye_opening, eye_scale
 
 NAME = "open-head-1"
 

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from synergynet.dictionary import base_face, expression_units, identity_dictionaries
-from synergynet.landmarks import barycentric_landmarks, semantic_landmarks
-from synergynet.observe import Observations
-from synergynet.source import Array, Source
-from synergynet.statistics import (
+
+from synergynet.face_model.fitting import similarity
+from synergynet.geometry.landmarks import MIRROR
+
+from .dictionary import base_face, expression_units, identity_dictionaries
+from .landmarks import barycentric_landmarks, semantic_landmarks
+from .observe import Observations
+from .source import Array, Source
+from .statistics import (
     Log,
     expression_modes,
     identity_modes,
@@ -23,10 +27,7 @@ from synergynet.statistics import (
     slider_covariance,
     unit_spread,
 )
-from synergynet.topology import Head, eye_scale
-
-from synergynet.face_model.fitting import similarity
-from synergynet.geometry.landmarks import MIRROR
+from .topology import Head, eye_scale
 
 MEAN_PRIOR = 0.6
 """The mean face may use this fraction of each slider's spread."""

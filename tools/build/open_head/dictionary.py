@@ -4,14 +4,13 @@ Columns are displacement fields of the base mesh in millimetres. Each is exactly
 antisymmetric under left-right mirroring, so that identity modes are too.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from synergynet.source import TARGETS, UNITS, Array, Source
+
+from .source import TARGETS, UNITS, Array, Source
 
 FOLDERS = ("head", "cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "mouth", "nose", "asym")
 SKIPPED = re.compile(r"asymm-|head-trans|head-age|ear-shape-pointed|neck-|mouth-trans-(in|out)")
@@ -143,12 +142,7 @@ def expression_units(source: Source, eye_scale: float = 1.0) -> tuple[tuple[str,
     }
     fields = {}
     for name, field in raw.items():
-        twin = name
-        if name.endswith("Left"):
-            twin = name.removesuffix("Left") + "Right"
-        elif name.endswith("Right"):
-            twin = name.removesuffix("Right") + "Left"
-        fields[name] = (field + source.mirrored(raw[twin])) / 2
+        fields[name] = (field + source.mirrored(raw[_twin(name)])) / 2
         if name.startswith("eye"):
             fields[name] *= eye_scale
     return tuple(fields), np.array(list(fields.values()))
@@ -156,9 +150,11 @@ def expression_units(source: Source, eye_scale: float = 1.0) -> tuple[tuple[str,
 
 def mirror_names(names: tuple[str, ...]) -> list[int]:
     """For each unit the index of its left-right twin."""
-    swap = {n: n for n in names}
-    for n in names:
-        if n.endswith("Left"):
-            twin = n.removesuffix("Left") + "Right"
-            swap[n], swap[twin] = twin, n
-    return [names.index(swap[n]) for n in names]
+    return [names.index(_twin(name)) for name in names]
+
+
+def _twin(name: str) -> str:
+    for side, other in (("Left", "Right"), ("Right", "Left")):
+        if name.endswith(side):
+            return name.removesuffix(side) + other
+    return name

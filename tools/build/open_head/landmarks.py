@@ -1,11 +1,10 @@
 """Where the 68 landmarks lie on the head."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.spatial import cKDTree
-from synergynet.source import Array
-from synergynet.topology import Head
+
+from .source import Array
+from .topology import Head
 
 
 def barycentric_landmarks(

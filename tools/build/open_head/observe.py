@@ -1,17 +1,16 @@
 """Landmarks of real faces in the head frame, split into identity and expression."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from synergynet.source import Array
 
 from synergynet.face_model.fitting import similarity
 from synergynet.face_model.official import load_official
 from synergynet.geometry import params, pose
 from synergynet.geometry.landmarks import MIRROR
+
+from .source import Array
 
 MAX_DISAGREEMENT_PX = 5.0
 """Labels whose mirror image was labelled differently by more than this are left out."""

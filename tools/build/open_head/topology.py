@@ -4,9 +4,6 @@ Every output vertex is a linear combination of base vertices, so that one sparse
 the mean and every displacement field to the head: ``head = matrix @ base + bulge``.
 """
 
-from __future__ import annotations
-
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix, identity, vstack
 from scipy.sparse.csgraph import connected_components
-from synergynet.source import Array, Source
+
+from .source import Array, Source
 
 NAPE_Y, NAPE_Z, NAPE_SLOPE = 668.0, 50.0, 0.25
 """The nape below a plane that rises backward from (NAPE_Y, NAPE_Z) is neck (base frame, mm)."""
@@ -98,56 +96,40 @@ def skin_quads(source: Source) -> tuple[Ints, Ints]:
     return quads[keep], texture[keep]
 
 
+def _sparse(rows: Ints, columns: Ints, shape: tuple[int, int], value: float = 1.0) -> csr_matrix:
+    """A matrix of ``value`` at these places."""
+    places = (rows.ravel(), columns.ravel())
+    return csr_matrix((np.full(rows.size, value), places), shape=shape)
+
+
 def _catmull_clark(quads: Ints, n: int) -> tuple[csr_matrix, Ints]:
     """One Catmull-Clark step for quads over vertices 0..n-1, sharp at the boundary.
 
     Returns the (n + edges + quads, n) matrix and the new quads.
     """
 
-    def side(quad: Ints, k: int) -> tuple[int, int]:
-        a, b = int(quad[k]), int(quad[(k + 1) % 4])
-        return (a, b) if a < b else (b, a)
-
-    edges: dict[tuple[int, int], int] = {}
-    uses: Counter[tuple[int, int]] = Counter()
-    for quad in quads:
-        for k in range(4):
-            key = side(quad, k)
-            edges.setdefault(key, len(edges))
-            uses[key] += 1
-    n_edges, n_quads = len(edges), len(quads)
-    face = csr_matrix(
-        (np.full(4 * n_quads, 0.25), (np.repeat(np.arange(n_quads), 4), quads.ravel())),
-        shape=(n_quads, n),
+    n_quads = len(quads)
+    sides = np.sort(np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2))
+    _, first, edge_of, uses = np.unique(
+        sides, axis=0, return_index=True, return_inverse=True, return_counts=True
     )
-    pairs = np.array(list(edges))
-    middle = csr_matrix(
-        (np.full(2 * n_edges, 0.5), (np.repeat(np.arange(n_edges), 2), pairs.ravel())),
-        shape=(n_edges, n),
-    )
-    border = np.array([uses[key] == 1 for key in edges])
-    rows, cols, faces = [], [], []
-    for q, quad in enumerate(quads):
-        for k in range(4):
-            key = side(quad, k)
-            rows.append(edges[key])
-            cols.append(q)
-            previous = edges[side(quad, k - 1)]
-            faces.append([int(quad[k]), n + edges[key], n + n_edges + q, n + previous])
-    edge_faces = csr_matrix((np.ones(len(rows)), (rows, cols)), shape=(n_edges, n_quads))
+    order = np.argsort(first)  # edges in the order in which the quads use them
+    edge_of = np.argsort(order)[edge_of.ravel()].reshape(n_quads, 4)
+    pairs, border = sides[first[order]], uses[order] == 1
+    n_edges = len(pairs)
+    quad_of, edge_number = np.repeat(np.arange(n_quads), 4), np.repeat(np.arange(n_edges), 2)
+    face = _sparse(quad_of, quads, (n_quads, n), 0.25)
+    middle = _sparse(edge_number, pairs, (n_edges, n), 0.5)
+    edge_faces = _sparse(edge_of, quad_of, (n_edges, n_quads))
+    centre = (n + n_edges + quad_of).reshape(n_quads, 4)
+    faces = np.stack([quads, n + edge_of, centre, n + np.roll(edge_of, 1, axis=1)], axis=-1)
     smooth_edge = middle * 0.5 + (edge_faces @ face) * 0.25
     pick = coo_matrix((border.astype(float), (range(n_edges), range(n_edges)))).tocsr()
     keep = identity(n_edges, format="csr") - pick
     edge = pick @ middle + keep @ smooth_edge
 
-    vertex_edges = csr_matrix(
-        (np.ones(2 * n_edges), (pairs.ravel(), np.repeat(np.arange(n_edges), 2))),
-        shape=(n, n_edges),
-    )
-    vertex_faces = csr_matrix(
-        (np.ones(4 * n_quads), (quads.ravel(), np.repeat(np.arange(n_quads), 4))),
-        shape=(n, n_quads),
-    )
+    vertex_edges = _sparse(pairs, edge_number, (n, n_edges))
+    vertex_faces = _sparse(quads, quad_of, (n, n_quads))
     valence = np.maximum(np.asarray(vertex_edges.sum(axis=1)).ravel(), 1)
     nf = np.maximum(np.asarray(vertex_faces.sum(axis=1)).ravel(), 1)
     on_border = np.asarray(vertex_edges @ border.astype(float)).ravel() > 0
@@ -163,7 +145,7 @@ def _catmull_clark(quads: Ints, n: int) -> tuple[csr_matrix, Ints]:
         + scaled(on_border * 0.5, identity(n, format="csr"))
         + scaled(on_border * 0.25, vertex_edges @ pick @ middle)
     )
-    return vstack([vertex, edge, face]).tocsr(), np.array(faces)
+    return vstack([vertex, edge, face]).tocsr(), faces.reshape(-1, 4)
 
 
 def build(source: Source) -> Head:
@@ -172,9 +154,7 @@ def build(source: Source) -> Head:
     used = np.unique(quads)
     local = np.full(len(source.vertices), -1)
     local[used] = np.arange(len(used))
-    select = csr_matrix(
-        (np.ones(len(used)), (np.arange(len(used)), used)), shape=(len(used), len(source.vertices))
-    )
+    select = _sparse(np.arange(len(used)), used, (len(used), len(source.vertices)))
     subdivide, fine = _catmull_clark(local[quads], len(used))
     matrix = (subdivide @ select).tocsr()
     uv = _uv(source, quads, texture, local, len(used), subdivide)

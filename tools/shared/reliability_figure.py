@@ -1,6 +1,4 @@
-"""The picture of calibrate_confidence.py: what was expected against what was observed."""
-
-from __future__ import annotations
+"""The reliability diagram of an error head: what was expected against what was observed."""
 
 import cv2
 import numpy as np
