@@ -1,7 +1,8 @@
-# make demo    the main job on a real photo
-# make test    the tests
-# make lint    ruff and mypy
-# make test-mindspore    the tests of the MindSpore backend, in an environment of its own
+# make demo            the main job on a real photo
+# make test-fast       what a minute can tell: all tests but those marked slow
+# make test            all tests
+# make test-mindspore  the tests of the MindSpore backend, in an environment of its own
+# make lint            ruff and mypy
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ MINDSPORE_PYTHON ?= python3.11
 MINDSPORE_VENV ?= .venv-mindspore
 MINDSPORE_BIN := $(MINDSPORE_VENV)/bin
 
-.PHONY: demo test test-mindspore lint clean
+.PHONY: demo test test-fast test-mindspore lint clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +29,9 @@ demo: $(VENV)/.package
 
 test: $(VENV)/.develop
 	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.develop
+	$(BIN)/python -m pytest -m "not slow"
 
 $(MINDSPORE_VENV)/.package: pyproject.toml requirements-mindspore.txt
 	$(MINDSPORE_PYTHON) -m venv $(MINDSPORE_VENV)

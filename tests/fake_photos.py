@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,6 @@ import scipy.io
 
 from synergynet.face_model.model import FaceModel
 from synergynet.geometry import pose
-
-
-def write_official(model: FaceModel, folder: Path) -> Path:
-    """``model``, whose landmarks must be vertices, as a 3dmm_data folder."""
-    folder.mkdir()
-    flat = {
-        "u_shp": model.mean.reshape(-1, 1),
-        "u_exp": np.zeros((model.mean.size, 1), np.float32),
-        "w_shp_sim": model.identity_basis.reshape(40, -1).T,
-        "w_exp_sim": model.expression_basis.reshape(10, -1).T,
-        "keypoints_sim": (3 * model.landmark_vertices[:, :1] + np.arange(3)).reshape(-1),
-    }
-    for name, array in flat.items():
-        np.save(folder / f"{name}.npy", array)
-    whitening = {"param_mean": np.arange(62, dtype="f4"), "param_std": np.arange(1, 63, dtype="f4")}
-    (folder / "param_whitening.pkl").write_bytes(pickle.dumps(whitening))
-    return folder
 
 
 def make_fields(seed: int, model: FaceModel | None = None) -> dict[str, Any]:

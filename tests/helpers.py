@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
+import runpy
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+from synergynet.cli.main import app
 from synergynet.datasets.readers.aflw2000_crops import Aflw2000, load_aflw2000
 from synergynet.detection import Detection
 from synergynet.face_model.model import FaceModel
@@ -31,21 +36,21 @@ if TYPE_CHECKING:
     from synergynet.nets.torch.synergynet import SynergyNet
 
 REPO = Path(__file__).resolve().parents[1]
+ASTRONAUT = REPO / "examples" / "astronaut.jpg"
+DATA = Path(os.environ.get("SYNERGYNET_DATA", REPO.parent / "shared" / "data"))
 SIZE = (300, 400)
 RATE = 25.0
 N_MIDLINE, N_PAIRS = 20, 90
+COMMAND_ENVIRONMENT = {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
 
 
 def find_shared_data() -> Path:
     """``$SYNERGYNET_DATA`` or ``../shared/data`` beside the repository; else skip."""
-    folder = Path(os.environ.get("SYNERGYNET_DATA", REPO.parent / "shared" / "data"))
     needed = ("aflw2000_data", "aflw2000_originals", "aflw_train", "golden", "3dmm_data")
-    missing = [name for name in needed if not (folder / name).is_dir()]
+    missing = [name for name in needed if not (DATA / name).is_dir()]
     if missing:
-        pytest.skip(
-            f"{folder / missing[0]} is not here: set SYNERGYNET_DATA to the development data"
-        )
-    return folder
+        pytest.skip(f"{DATA / missing[0]} is not here: set SYNERGYNET_DATA to the development data")
+    return DATA
 
 
 # --- Face models and parameters
@@ -109,6 +114,28 @@ def random_params(n: int, seed: int = 0, *, spread: float = 1.0) -> np.ndarray:
         rng.uniform([55, 55, -70], [66, 66, -60], (n, 3)),
     )
     return params.join(camera, rng.normal(0, spread, (n, 40)), rng.normal(0, spread, (n, 10)))
+
+
+def write_official(
+    model: FaceModel,
+    folder: Path,
+    mean: Sequence[float] | np.ndarray = range(62),
+    std: Sequence[float] | np.ndarray = range(1, 63),
+) -> Path:
+    """``model``, whose landmarks are taken for vertices, as a 3dmm_data folder."""
+    folder.mkdir()
+    flat = {
+        "u_shp": model.mean.reshape(-1, 1),
+        "u_exp": np.zeros((model.mean.size, 1), np.float32),
+        "w_shp_sim": model.identity_basis.reshape(40, -1).T,
+        "w_exp_sim": model.expression_basis.reshape(10, -1).T,
+        "keypoints_sim": (3 * model.landmark_vertices[:, :1] + np.arange(3)).reshape(-1),
+    }
+    for name, array in flat.items():
+        np.save(folder / f"{name}.npy", array)
+    whitening = {"param_mean": np.array(mean, "f4"), "param_std": np.array(std, "f4")}
+    (folder / "param_whitening.pkl").write_bytes(pickle.dumps(whitening))
+    return folder
 
 
 def centred(model: FaceModel, size: float = 80.0) -> np.ndarray:
@@ -472,12 +499,67 @@ def landmarks(scale: float = 1.0, center: tuple[float, float] = (100.0, 100.0)) 
 
 
 def run(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """``synergynet args`` in this process."""
+    return captured(lambda: app([str(arg) for arg in args], prog_name="synergynet"), cwd)
+
+
+def run_script(file: Path, *args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """``python file args`` in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(file), *map(str, args)])
+        patch.setattr(sys, "path", [str(file.parent), *sys.path])
+        return captured(lambda: runpy.run_path(str(file), run_name="__main__"), cwd)
+
+
+def captured(
+    function: Callable[[], object], cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The exit code of ``function`` and all that it and its libraries print."""
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as out,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as err,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in COMMAND_ENVIRONMENT.items():
+            patch.setenv(name, value)
+        if cwd is not None:
+            patch.chdir(cwd)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        before = {number: os.dup(number) for number in (1, 2)}
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        code: int | str | None = 0
+        try:
+            function()
+        except SystemExit as end:
+            code = end.code
+        finally:
+            out.flush()
+            err.flush()
+            for number, copy in before.items():
+                os.dup2(copy, number)
+                os.close(copy)
+        if isinstance(code, str):
+            err.write(code + "\n")
+            code = 1
+        texts = []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(stream.read())
+    return subprocess.CompletedProcess("", code or 0, *texts)
+
+
+def run_process(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """``synergynet args`` in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "synergynet", *map(str, args)],
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env=os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
+        env=os.environ | COMMAND_ENVIRONMENT,
         cwd=cwd,
         check=False,
     )

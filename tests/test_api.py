@@ -6,12 +6,11 @@ import doctest
 import importlib
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from helpers import SIZE, FixedDetector, FixedRegressor, analyzer, centred, weights_info
+from helpers import REPO, SIZE, FixedDetector, FixedRegressor, analyzer, centred, weights_info
 
 import synergynet
 from synergynet.detection import Detection
@@ -24,7 +23,6 @@ from synergynet.pipeline import next_crop
 from synergynet.pipeline.official_api import SynergyNet
 from synergynet.regression import Prediction
 
-REPO = Path(__file__).resolve().parents[1]
 SQUARES = ((100.2, 90.7, 120.4), (250.0, 200.0, 90.0))
 
 
@@ -146,6 +144,7 @@ def test_bounded_minimum_meets_the_conditions_of_optimality() -> None:
         assert (slope[x == 0] <= 1e-9).all() and (slope[x == upper] >= -1e-9).all()
 
 
+@pytest.mark.slow
 def test_a_face_is_saved_by_the_ending(tiny_model, photo, tmp_path) -> None:
     trimesh = pytest.importorskip("trimesh", reason="reads the meshes back")
     (face,) = analyzer(tiny_model, SQUARES[0])(photo)
@@ -275,6 +274,7 @@ def test_official_conventions_leave_confidence_alone(tiny_model, photo) -> None:
     assert run.analyzer(photo)[0].expected_nme == 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -42,6 +42,10 @@ OFFICIAL = {
     "resnest101": (46_435_014, 2048),
 }
 SMALLEST = ("mobilenet_025", "resnet18", "resnext50_32x4d", "ghostnet", "resnest50")
+LIGHTEST = {
+    width: name for name, (_, width) in sorted(OFFICIAL.items(), key=lambda item: -item[1][0])
+}
+"""Width -> the smallest network that has it."""
 TEXTURE = ("fc_tex.", "classifier_texture.")
 
 
@@ -73,6 +77,7 @@ def test_every_official_name_and_ours() -> None:
     assert set(BACKBONES) == {*OFFICIAL, "efficientnet_lite0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(BACKBONES))
 def test_interface_and_size(name: str) -> None:
     """On torch's meta device: everything but the arithmetic."""
@@ -113,6 +118,7 @@ def test_official_dropout_rates(name: str, none: bool) -> None:
     assert torch.equal(net(images)[0], net(images)[0]) is none
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -146,7 +152,8 @@ def test_the_texture_head_is_there_and_idle() -> None:
     }
 
 
-@pytest.mark.parametrize("name", list(OFFICIAL))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LIGHTEST.values())
 def test_mafa_takes_every_width(name: str, tiny_model: FaceModel, whitening: Whitening) -> None:
     with torch.device("meta"):
         backbone = build_backbone(name)
@@ -157,6 +164,7 @@ def test_mafa_takes_every_width(name: str, tiny_model: FaceModel, whitening: Whi
     torch.stack(list(losses.values())).sum().backward()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
 def test_training_reaches_every_part_and_checkpoints_round_trip(
     name: str, small: None, tiny_model: FaceModel, whitening: Whitening, tmp_path: Path
@@ -174,6 +182,7 @@ def test_training_reaches_every_part_and_checkpoints_round_trip(
     assert all(torch.equal(v, net.state_dict()[k]) for k, v in again.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_025", "resnet18", "ghostnet", "resnest50"])
 def test_onnx_export(
     name: str, small: None, tiny_model: FaceModel, whitening: Whitening, tmp_path: Path

@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import safetensors.torch  # noqa: E402
-from helpers import random_net, torch_save  # noqa: E402
+from helpers import DATA, random_net, torch_save  # noqa: E402
 from torch import nn  # noqa: E402
 
 from synergynet.errors import SynergyNetError  # noqa: E402
@@ -32,8 +32,6 @@ from synergynet.nets.torch.official_checkpoint import read_official, write_offic
 from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
 from synergynet.weights.info import WeightsInfo  # noqa: E402
 from synergynet.weights.tensors import Weights  # noqa: E402
-
-DATA = Path(os.environ.get("SYNERGYNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def official_of(net: SynergyNet, epoch: int) -> Weights:
@@ -65,6 +63,7 @@ def test_official_round_trip_is_byte_identical(net: SynergyNet, tmp_path: Path) 
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([first.name, second.name])
 
 
+@pytest.mark.slow
 def test_official_round_trip_through_the_network(
     net: SynergyNet, face_model: FaceModel, whitening: Whitening, tmp_path: Path
 ) -> None:
@@ -84,6 +83,7 @@ def test_official_round_trip_through_the_network(
     assert second.read_bytes() == first.read_bytes()
 
 
+@pytest.mark.slow
 def test_official_file_is_written_from_a_lean_channels_last_network(
     net: SynergyNet, face_model: FaceModel, whitening: Whitening, tmp_path: Path
 ) -> None:
@@ -150,6 +150,7 @@ def test_code_in_an_official_file_does_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "pwned").exists()
 
 
+@pytest.mark.slow
 def test_wrong_entries_are_listed(net: SynergyNet, tmp_path: Path) -> None:
     state = OrderedDict(nn.DataParallel(net).state_dict())
     del state["module.forwardDirection.conv6.bias"]
@@ -183,6 +184,7 @@ def test_missing_and_oversized_files(tmp_path: Path) -> None:
         read_official(tmp_path / "huge.pth.tar")
 
 
+@pytest.mark.slow
 def test_basel_face_model_in_a_checkpoint(tmp_path: Path) -> None:
     folder = DATA / "3dmm_data"
     if not folder.is_dir():
@@ -289,6 +291,7 @@ def test_truncated_own_file(net: SynergyNet, tmp_path: Path, fraction: float) ->
         load_checkpoint(file, net.face_model)
 
 
+@pytest.mark.slow
 def test_incomplete_own_file_never_gives_random_weights(net: SynergyNet, tmp_path: Path) -> None:
     file = tmp_path / "partial.safetensors"
     tensors = {k: v for k, v in net.state_dict().items() if "." in k}

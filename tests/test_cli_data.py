@@ -14,12 +14,14 @@ import time
 from pathlib import Path
 
 import cv2
+import helpers
 import numpy as np
 import pytest
+from helpers import write_official
 
 pytest.importorskip("scipy.io", reason="the test files are written with SciPy")
 
-from fake_photos import write_official, write_photo
+from fake_photos import write_photo
 
 from synergynet.datasets.prepare import prepare
 from synergynet.datasets.readers import crop_list
@@ -36,7 +38,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120)
+    return helpers.run("data", "prepare", *arguments)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -68,15 +70,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(photos: Path, official: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made by the command with two processes, labels of the Basel-like model."""
     output = tmp_path_factory.mktemp("out") / "bfm"
-    result = run(
-        photos, "--from", "300w-lp", "-o", output, "--face-model", official, "--workers", 2
-    )
+    arguments = (photos, "--from", "300w-lp", "-o", output, "--face-model", official)
+    result = helpers.run_process("data", "prepare", *arguments, "--workers", 2)
     assert result.returncode == 0, result.stderr
     assert f"{N}/{N}" in result.stdout and f"{N} crops" in result.stdout
     assert not result.stderr
     return output
 
 
+@pytest.mark.slow
 def test_list_labels_and_crops_belong_together(prepared: Path, photos: Path, official) -> None:
     names = crop_list.read_list(prepared / "train.list")
     assert names == sorted(names) and len(names) == N
@@ -99,6 +101,7 @@ def test_list_labels_and_crops_belong_together(prepared: Path, photos: Path, off
             assert np.abs(crop[59:61, 59:61].mean((0, 1)) - photo[y, x]).max() < 16
 
 
+@pytest.mark.slow
 def test_pickles_are_plain_and_old_numpy_can_read_them(prepared: Path) -> None:
     for name in ("param_all_norm.pkl", "param_whitening.pkl"):
         data = (prepared / name).read_bytes()
@@ -110,6 +113,7 @@ def test_pickles_are_plain_and_old_numpy_can_read_them(prepared: Path) -> None:
     assert labels.dtype == np.float32 and labels.shape == (N, 62)
 
 
+@pytest.mark.slow
 def test_a_second_run_keeps_what_is_finished(
     prepared: Path, photos: Path, official: Path, tmp_path: Path
 ) -> None:
@@ -129,6 +133,7 @@ def test_a_second_run_keeps_what_is_finished(
     assert outdated.stat().st_mtime > 1e9
 
 
+@pytest.mark.slow
 def test_killed_and_started_again(
     prepared: Path, photos: Path, official: Path, tmp_path: Path
 ) -> None:
@@ -204,6 +209,7 @@ def test_wild_numbers_are_bad_files(tmp_path: Path, tiny_model, field: str) -> N
     assert result.count == 1 and "wild.mat" in result.bad[0]
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_sentence(photos: Path, prepared: Path, tmp_path: Path) -> None:
     for arguments, message in (
         ((photos, "--from", "300w-lp", "-o", tmp_path / "a"), "--bfm"),
@@ -257,15 +263,12 @@ def test_open_head_labels_are_trained_on_as_they_are(
 
 def test_group_help_names_its_commands() -> None:
     for arguments in ((), ("data",), ("data", "prepare")):
-        result = subprocess.run(
-            [sys.executable, "-m", "synergynet", *arguments, "--help"],
-            capture_output=True,
-            text=True,
-        )
+        result = helpers.run(*arguments, "--help")
         assert result.returncode == 0
         assert ("--from" if arguments[1:] else "prepare" if arguments else "data") in result.stdout
 
 
+@pytest.mark.slow
 def test_real_photos(shared_data: Path, tmp_path: Path) -> None:
     """Crops like the benchmark's own; Open Head fits the truth without a bias."""
     originals = shared_data / "aflw2000_originals"

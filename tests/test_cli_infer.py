@@ -1,4 +1,4 @@
-"""``synergynet infer`` as a user meets it: in a process of its own, with good and bad input."""
+"""``synergynet infer`` as a user meets it, with good and bad input."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from helpers import centred, one_error, run, weights_info, write_onnx
+from helpers import ASTRONAUT, centred, one_error, run, run_process, weights_info, write_onnx
 
 from synergynet.face_model.npz import load_npz, save_npz
+
+Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +43,20 @@ def kit(tmp_path_factory, tiny_model) -> Path:
 @pytest.fixture(scope="module")
 def portrait(kit: Path) -> Path:
     """A public-domain photo with one face: an astronaut's portrait by NASA."""
-    photo = cv2.imread(str(Path(__file__).parents[1] / "examples" / "astronaut.jpg"))
+    photo = cv2.imread(str(ASTRONAUT))
     path = kit / "portrait.png"
     cv2.imwrite(str(path), photo[:300, :400])
     return path
 
 
-def infer(kit: Path, output: Path, *args: object) -> subprocess.CompletedProcess[str]:
+def infer(kit: Path, output: Path, *args: object, run: Callable[..., Done] = run) -> Done:
     model = ["--weights", kit / "net.onnx", "--face-model", kit / "model.npz"]
     return run("infer", *args, "-o", output, *([] if "--weights" in args else model))
 
 
+@pytest.mark.slow
 def test_a_photo_becomes_json_pictures_and_a_mesh(kit, portrait, tmp_path) -> None:
-    done = infer(kit, tmp_path / "out", portrait, "--timings")
+    done = infer(kit, tmp_path / "out", portrait, "--timings", run=run_process)
     assert done.returncode == 0 and done.stderr == ""
     assert "1 face in 400 x 300 pixels" in done.stdout and "face 0: score" in done.stdout
     for phase in ("reading", "detection", "regression", "decode", "drawing", "writing"):
@@ -147,6 +151,7 @@ def test_pictures_and_meshes_can_be_left_out(kit, portrait, tmp_path) -> None:
     assert names == ["portrait.json", "portrait_mesh.png", "portrait_pose.png"]
 
 
+@pytest.mark.slow
 def test_every_picture_and_mesh_can_be_asked_for(kit, portrait, tmp_path) -> None:
     options = ["--draw", "all", "--mesh", "obj,ply", "--mesh", "glb", "--space", "camera"]
     options += ["--focal", 600, "--texture-size", 64, "--view", "-30,5", "--opacity", 0.5]
@@ -177,13 +182,13 @@ def test_wrong_usage_is_exit_code_2(kit, tmp_path) -> None:
         ["--summary", "faces.xlsx"],
     )  # fmt: skip
     for args in (("infer",), *(("infer", kit / "grey.jpg", *w) for w in wrong), ("nonsense",)):
-        done = run(*args, cwd=tmp_path)
+        done = (run_process if args == ("infer",) else run)(*args, cwd=tmp_path)
         assert done.returncode == 2 and "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_help_and_version() -> None:
-    assert run("--version").stdout.startswith("synergynet 0.")
+    assert run_process("--version").stdout.startswith("synergynet 0.")
     overview = run("--help")
     assert overview.returncode == 0
     assert "infer" in overview.stdout and "eval" in overview.stdout
@@ -203,6 +208,7 @@ def album(kit, portrait, tmp_path: Path) -> Path:
     return album
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_its_structure_and_can_be_resumed(kit, album, tmp_path) -> None:
     args = [album, "-r", "--draw", "none", "--mesh", "none", "--resume", "--workers", 2]
     done = infer(kit, tmp_path / "out", *args, "--summary", tmp_path / "faces.csv")
@@ -256,6 +262,7 @@ def test_wrong_combinations_are_one_sentence(kit, tmp_path) -> None:
     assert listed.read_text() == str(kit / "grey.jpg") and not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_leaves_nothing_half_written(kit, album, tmp_path) -> None:
     for number in range(300):
@@ -294,6 +301,7 @@ def test_ctrl_c_leaves_nothing_half_written(kit, album, tmp_path) -> None:
         assert name.endswith(".json") and json.loads((tmp_path / "out" / name).read_text())
 
 
+@pytest.mark.slow
 def test_inference_and_help_never_import_torch(kit, portrait, tmp_path) -> None:
     code = (
         "import sys\n"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import centred, colours, weights_info, write_onnx
+from helpers import ASTRONAUT, REPO, centred, colours, run, weights_info, write_onnx
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError
@@ -28,9 +26,6 @@ from synergynet.regression import LOST_BELOW, cut_crops, load_regressor
 from synergynet.regression.trust import confidence
 from synergynet.weights.error_head import ErrorHead
 from synergynet.weights.info import WeightsInfo
-
-REPO = Path(__file__).parents[1]
-ASTRONAUT = REPO / "examples" / "astronaut.jpg"
 
 
 def random_head(width: int, seed: int = 0) -> ErrorHead:
@@ -158,6 +153,7 @@ def test_spoiled_crops_are_deterministic_and_of_every_strength() -> None:
     assert min(change) < 8 and max(change) > 40
 
 
+@pytest.mark.slow
 def test_torch_and_onnx_agree_with_the_formula(tmp_path, tiny_model) -> None:
     torch = pytest.importorskip("torch")
     from synergynet.export.graphs import deployment
@@ -206,13 +202,14 @@ def test_files_without_expected_errors_still_work(tmp_path, tiny_model) -> None:
     path = write_onnx(tmp_path / "old.onnx", weights_info(model), raw=centred(model))
     answer = load_regressor(path).assess(colours(3))
     assert answer.params.shape == (3, 62) and answer.expected_nme is None
-    command = [sys.executable, "-m", "synergynet", "infer", ASTRONAUT, "-o", tmp_path / "out"]
-    command += ["--weights", path, "--face-model", tmp_path / "tiny.npz", "--draw", "none"]
-    subprocess.run([*map(str, command), "--mesh", "none"], check=True, capture_output=True)
+    command = ["infer", ASTRONAUT, "-o", tmp_path / "out", "--draw", "none", "--mesh", "none"]
+    done = run(*command, "--weights", path, "--face-model", tmp_path / "tiny.npz")
+    assert done.returncode == 0, done.stderr
     (face,) = json.loads((tmp_path / "out" / "astronaut.json").read_text())["faces"]
     assert face["confidence"] is None and face["expected_nme_percent"] is None
 
 
+@pytest.mark.slow
 def test_the_shipped_network_knows_a_face_when_it_sees_one() -> None:
     photo = read_image(ASTRONAUT)
     (face,) = FaceAnalyzer(mirror=False)(photo)
@@ -248,6 +245,7 @@ def test_shipped_expected_errors_are_the_checkpoints() -> None:
     np.testing.assert_allclose(shipped, checkpoint.assess(crops).expected_nme, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_expected_errors_follow_true_ones(shared_data: Path) -> None:
     """What docs/confidence.md promises, on a part of the held-back crops, with some room."""
     from synergynet.datasets.readers.crop_list import read_crops, read_list

@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import safetensors  # noqa: E402
-from helpers import torch_save  # noqa: E402
+from helpers import one_error, run, torch_save  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
@@ -102,6 +102,7 @@ def test_safetensors_there_and_back(net: SynergyNet, tmp_path: Path) -> None:
     assert read.state_dict()[counter] == 7
 
 
+@pytest.mark.slow
 def test_onnx_answers_as_the_official_network(official: Path, tmp_path: Path) -> None:
     import onnxruntime
 
@@ -115,6 +116,7 @@ def test_onnx_answers_as_the_official_network(official: Path, tmp_path: Path) ->
     np.testing.assert_allclose(found, wanted, atol=1e-4 * max(1, np.abs(wanted).max()))
 
 
+@pytest.mark.slow
 def test_neither_framework_is_imported(ckpt: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from synergynet.cli.main import app; app(sys.argv[1:], standalone_mode=False);"
@@ -126,10 +128,7 @@ def test_neither_framework_is_imported(ckpt: Path, tmp_path: Path) -> None:
 
 
 def test_errors_are_one_sentence_and_leave_nothing(ckpt: Path, tmp_path: Path) -> None:
-    """As a subprocess, once; the rest of the mistakes in this process."""
-    words = [sys.executable, "-m", "synergynet", "convert", str(ckpt), str(tmp_path / "x.mindir")]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "MindSpore" in done.stderr and "Traceback" not in done.stderr
+    one_error(run("convert", ckpt, tmp_path / "x.mindir"), "MindSpore")
     (tmp_path / "half.ckpt").write_bytes(ckpt.read_bytes()[:5000])
     for source, target, named in (
         (tmp_path / "half.ckpt", "x.safetensors", "half.ckpt"),
@@ -160,6 +159,7 @@ def test_an_architecture_that_does_not_exist_there(ckpt: Path, tmp_path: Path) -
         read_ckpt_weights(other)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.binary(max_size=60), at=st.integers(0, 200), byte=st.integers(0, 255))
 def test_any_bytes_are_read_or_refused(

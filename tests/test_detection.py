@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from helpers import ASTRONAUT, DATA
 
 from synergynet.detection import Detection, FaceDetector, create_detector
 from synergynet.errors import SynergyNetError
 from synergynet.geometry.boxes import non_maximum_suppression
 
-DATA = Path(os.environ.get("SYNERGYNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
 ORIGINALS = DATA / "aflw2000_originals"
 # Read off the photo by hand: where the astronaut's face is, and its landmark bounding box.
 FACE_CENTRE, FACE_SIZE = (225.0, 118.0), 100.0
@@ -26,7 +25,7 @@ def detector() -> FaceDetector:
 
 @pytest.fixture(scope="module")
 def astronaut() -> np.ndarray:
-    image = cv2.imread(str(Path(__file__).parents[1] / "examples" / "astronaut.jpg"))
+    image = cv2.imread(str(ASTRONAUT))
     assert image is not None
     return image
 
@@ -75,12 +74,14 @@ def test_tiled_twice_gives_two(detector: FaceDetector, astronaut: np.ndarray) ->
     assert faces[0].score >= faces[1].score
 
 
+@pytest.mark.slow
 def test_close_up_that_fills_a_large_photo(detector: FaceDetector, astronaut: np.ndarray) -> None:
     close = cv2.resize(astronaut[40:200, 145:305], (1600, 1600), interpolation=cv2.INTER_CUBIC)
     (face,) = detector.detect(close)
     assert np.abs(centre(face) - 800).max() < 200
 
 
+@pytest.mark.slow
 def test_small_face_in_a_large_photo(detector: FaceDetector, astronaut: np.ndarray) -> None:
     photo = np.full((3000, 4000, 3), 128, np.uint8)
     photo[2000:2512, 3000:3512] = astronaut
@@ -145,6 +146,7 @@ def test_suppression_keeps_the_best_of_each_pile() -> None:
     assert non_maximum_suppression(boxes[:0], scores[:0], 0.3).tolist() == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ORIGINALS.is_dir(), reason=f"needs the AFLW2000-3D photos in {ORIGINALS}")
 @pytest.mark.parametrize(("degrees", "bar"), [(0, 0.98), (30, 0.95)])
 def test_recall_on_large_poses(detector: FaceDetector, degrees: int, bar: float) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import one_error, random_params, run
+from helpers import REPO, one_error, random_params, run
 
 from synergynet.datasets.splits import validation_mask
 from synergynet.errors import SynergyNetError
@@ -40,7 +40,8 @@ from synergynet.nets.torch.backbones import build_backbone  # noqa: E402
 from synergynet.nets.torch.checkpoints import describe, load_checkpoint, save_checkpoint  # noqa: E402
 from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
 
-DEPLOY = Path(__file__).parents[1] / "examples" / "deploy"
+pytestmark = pytest.mark.slow
+DEPLOY = REPO / "examples" / "deploy"
 WHOLE_CROP = CropBox(-0.5, -0.5, 120)
 ZERO = {name: 0.0 for name in (*graphs.WHOLE_OUTPUTS, graphs.EXPECTED_NME)}
 
@@ -400,7 +401,7 @@ def test_whole_graph_of_the_shipped_network() -> None:
     """It finds the tip of the astronaut's nose."""
     from synergynet.face_model.open_head import load_open_head
 
-    checkpoint = DEPLOY.parents[1] / "weights" / "efficientnet_lite0.safetensors"
+    checkpoint = REPO / "weights" / "efficientnet_lite0.safetensors"
     deployed = graphs.deployment(*load_checkpoint(checkpoint, load_open_head()), whole=True)
     with torch.inference_mode():
         answers = deployed.module(torch.from_numpy(verify.verification_crops()[:1]))
@@ -410,7 +411,7 @@ def test_whole_graph_of_the_shipped_network() -> None:
 
 
 def test_the_guide_shows_the_examples_as_they_are() -> None:
-    guide = (DEPLOY.parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
+    guide = (REPO / "docs" / "export.md").read_text(encoding="utf-8")
     for name, after in (("infer.py", '"""\n\n'), ("infer.js", "crop.bin\n")):
         body = (DEPLOY / name).read_text(encoding="utf-8").split(after, 1)[1]
         assert body in guide and body.count("\n") <= 20

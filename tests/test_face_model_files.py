@@ -115,6 +115,7 @@ def test_npz_with_flipped_bytes(npz_file) -> None:
             load_npz(io.BytesIO(bytes(broken)), label="broken")
 
 
+@pytest.mark.slow
 def test_npz_bomb_is_refused(tmp_path) -> None:
     bomb = tmp_path / "bomb.npz"
     with (

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 pytest.importorskip("scipy.io", reason="the test files are written with SciPy")
 
 import scipy.io
-from fake_photos import make_fields, write_official, write_photo
+from fake_photos import make_fields, write_photo
+from helpers import write_official
 
 from synergynet.datasets.readers import crop_list, mat_photos
 from synergynet.datasets.readers.mat_photos import benchmark_box, photo1_to_crop1, read_mat
@@ -118,6 +119,7 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
         read_mat(file)
 
 
+@pytest.mark.slow
 def test_damaged_files_never_crash_the_reader(tmp_path: Path) -> None:
     """Bytes that end SciPy's reader with a segmentation fault are among these."""
     file, rng, refused = tmp_path / "a.mat", np.random.default_rng(0), 0
@@ -162,6 +164,7 @@ def test_both_byte_orders_and_small_elements(order: str) -> None:
     np.testing.assert_array_equal(found["abc"], values)
 
 
+@pytest.mark.slow
 def test_bombs_are_not_inflated() -> None:
     bomb = zlib.compress(variable("boom", np.zeros((1, 50_000_000), np.int8)), 9)
     small = variable("abc", np.ones((2, 2)))

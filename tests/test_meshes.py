@@ -6,12 +6,11 @@ import io
 import json
 import struct
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from helpers import SIZE, analyzer
+from helpers import ASTRONAUT, SIZE, analyzer
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError
@@ -29,7 +28,7 @@ trimesh = pytest.importorskip("trimesh", reason="reads the meshes back")
 @pytest.fixture(scope="module")
 def pictures() -> Pictures:
     """The example photo as the shipped network sees it."""
-    photo = read_image(Path(__file__).parents[1] / "examples" / "astronaut.jpg")
+    photo = read_image(ASTRONAUT)
     return Pictures(photo, FaceAnalyzer(threads=1)(photo), Style(texture_size=512))
 
 
@@ -76,6 +75,7 @@ def accessor(document: dict, binary: bytes, number: int) -> np.ndarray:
     return values
 
 
+@pytest.mark.slow
 def test_obj_and_ply_are_read_by_another_library(pictures, tmp_path) -> None:
     mesh = pictures.mesh(0)
     face = pictures.faces[0]

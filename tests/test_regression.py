@@ -118,6 +118,7 @@ def test_without_torch_a_checkpoint_names_the_cure(tmp_path, monkeypatch) -> Non
         load_regressor(path)
 
 
+@pytest.mark.slow
 def test_onnx_needs_no_torch(tmp_path, tiny_model) -> None:
     path = write_onnx(tmp_path / "net.onnx", weights_info(tiny_model))
     code = (

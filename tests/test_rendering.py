@@ -10,6 +10,7 @@ from helpers import landmarks, sphere
 
 from synergynet.geometry.pose import rotation_from_euler
 from synergynet.rendering import (
+    attributes,
     draw_axes,
     draw_landmarks,
     draw_mesh,
@@ -49,6 +50,7 @@ def test_a_hand_made_triangle_covers_the_pixels_whose_centres_it_holds(backend: 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cull", [False, True])
 def test_numba_and_numpy_draw_the_same_pixels(cull: bool, monkeypatch) -> None:
     pytest.importorskip("numba")
@@ -92,14 +94,15 @@ def test_culling_keeps_the_outside() -> None:
 
 def test_without_numba_the_numpy_backend_takes_over(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.delitem(sys.modules, "synergynet.rendering.raster_numba", raising=False)
-    rasterizer._fill.cache_clear()
+    monkeypatch.delitem(sys.modules, "synergynet.rendering.compiled", raising=False)
+    attributes.compiled_loops.cache_clear()
     try:
-        assert rasterizer._fill(None) is raster_numpy.fill_numpy
+        assert attributes.compiled_loops(None) is None
+        assert rasterize(np.eye(3), [[0, 1, 2]], 4, 4).mask.any()
         with pytest.raises(ImportError):
             rasterize(np.eye(3), [[0, 1, 2]], 4, 4, backend="numba")
     finally:
-        rasterizer._fill.cache_clear()
+        attributes.compiled_loops.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from synergynet.rendering import (
 )
 from synergynet.rendering.draw import pose_box
 from synergynet.rendering.maps import DEPTH_MIDDLE, DEPTH_STEP
-from synergynet.rendering.shading import shade
+from synergynet.rendering.overlay import shade
 from synergynet.rendering.texture import fill_smoothly
 
 HEIGHT, WIDTH = 50, 70

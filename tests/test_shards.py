@@ -6,16 +6,16 @@ import io
 import json
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
+import helpers
 import numpy as np
 import pytest
-from helpers import random_params
+from helpers import random_params, write_official
 
 from synergynet.datasets.pack import pack_shards
 from synergynet.datasets.readers import crop_list, shards
@@ -74,8 +74,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "synergynet", "data", "pack", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return helpers.run("data", "pack", *arguments)
 
 
 def test_any_tar_reader_finds_the_stored_bytes(source: Path, packed: Path, model) -> None:
@@ -113,6 +112,7 @@ def test_webdataset_reads_them(source: Path, packed: Path) -> None:
     assert np.abs(samples[0]["jpg"].astype(int) - expected).max() <= 3  # another JPEG decoder
 
 
+@pytest.mark.slow
 def test_packing_again_writes_the_same_bytes(source: Path, packed: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     arguments = (source, "-o", output, "--face-model", source / "tiny.npz", "--shard-size", 10)
@@ -170,6 +170,7 @@ def assert_same(first: list[np.ndarray], second: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_memory", ["auto", False])
 def test_shards_give_the_batches_of_their_list(
     source: Path, packed: Path, tmp_path: Path, model, in_memory: Any
@@ -407,7 +408,7 @@ def test_one_mat_one_list_entry_and_one_sample_are_the_same_landmarks(
     """300W-LP's .mat -> list -> shards -> the crops that are trained on."""
     pytest.importorskip("scipy.io", reason="the test files are written with SciPy")
     pytest.importorskip("torch", reason="training needs torch")
-    from fake_photos import write_official, write_photo
+    from fake_photos import write_photo
 
     from synergynet.datasets.prepare import prepare
     from synergynet.datasets.readers.mat_photos import benchmark_box, photo1_to_crop1, read_mat

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ASTRONAUT, REPO, run
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.datasets.readers.aflw2000_crops import load_aflw2000
@@ -16,8 +15,6 @@ from synergynet.evaluation import evaluate_regressor
 from synergynet.face_model.open_head import load_open_head
 from synergynet.regression import load_regressor
 
-REPO = Path(__file__).parents[1]
-ASTRONAUT = REPO / "examples" / "astronaut.jpg"
 CHECKPOINT = REPO / "weights" / "efficientnet_lite0.safetensors"
 
 # Read off the enlarged photo by hand, pixels from 0: outer eye corners, tip of the nose, mouth
@@ -51,6 +48,7 @@ def test_astronaut_landmarks_lie_where_a_person_sees_them() -> None:
     assert face.arkit["mouthSmileLeft"] + face.arkit["mouthSmileRight"] > 0.2
 
 
+@pytest.mark.slow
 def test_mirrored_photo_gives_the_mirrored_face() -> None:
     photo = read_image(ASTRONAUT)
     analyzer = FaceAnalyzer()
@@ -61,6 +59,7 @@ def test_mirrored_photo_gives_the_mirrored_face() -> None:
     assert nose == pytest.approx(face.landmarks[30, 0], abs=2)
 
 
+@pytest.mark.slow
 def test_rotated_photo_turns_the_roll() -> None:
     import cv2
 
@@ -73,8 +72,8 @@ def test_rotated_photo_turns_the_roll() -> None:
 
 
 def test_infer_command_on_the_example(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "synergynet", "infer", str(ASTRONAUT), "-o", str(tmp_path)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = run("infer", ASTRONAUT, "-o", tmp_path)
+    assert done.returncode == 0 and done.stderr == ""
     assert ", confidence 1.00, yaw" in done.stdout or ", confidence 0.9" in done.stdout
     content = json.loads((tmp_path / "astronaut.json").read_text())
     (face,) = content["faces"]
@@ -104,6 +103,7 @@ def test_checkpoint_for_fine_tuning_is_the_shipped_network() -> None:
     assert np.abs(difference).max() < 0.05
 
 
+@pytest.mark.slow
 def test_benchmark_bars(shared_data: Path) -> None:
     """The figures that README promises, with some room for other runtimes."""
     result = evaluate_regressor(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import helpers
 import numpy as np
 import pytest
 
@@ -82,6 +82,7 @@ def test_the_camera_is_the_stated_rotation_and_scale(faces: SyntheticFaces) -> N
         assert scale == pytest.approx(label.scale, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_poses_reach_profiles_and_crops_follow_the_landmark_rule(faces: SyntheticFaces) -> None:
     labels = [draw_label(faces.model, np.random.default_rng(seed)) for seed in range(600)]
     yaw = pose.euler_exact(np.stack([label.rotation for label in labels]))[:, 1]
@@ -196,6 +197,7 @@ def test_a_mirrored_label_gives_the_mirrored_surface(faces: SyntheticFaces, bare
     assert np.quantile(abs(depth - mirrored)[both], 0.98) < 0.1
 
 
+@pytest.mark.slow
 def test_the_paint_sits_on_the_labels(faces: SyntheticFaces, bare) -> None:
     """Lips are redder than cheeks, brows darker than the forehead above them, mouths dark."""
     jaw = faces.model.unit_coefficients[faces.model.unit_names.index("jawOpen")] * 0.8
@@ -232,6 +234,7 @@ def test_pictures_are_varied_and_have_surroundings(some) -> None:
     assert all((hidden == kind).mean() > 0.02 for kind in (0, 1, 2))
 
 
+@pytest.mark.slow
 def test_a_face_depends_on_seed_and_number_alone(faces: SyntheticFaces, some) -> None:
     again, plain = SyntheticFaces(seed=1), SyntheticFaces(seed=1, backend="numpy")
     for maker in (again, plain):
@@ -254,8 +257,7 @@ def test_another_face_model_is_refused(tiny_model: FaceModel) -> None:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "synergynet", "data", "synth", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return helpers.run("data", "synth", *arguments)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -266,6 +268,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_training_list(tmp_path: Path, faces: SyntheticFaces) -> None:
     output = tmp_path / "faces"
     result = run("-n", 12, "-o", output, "--seed", 1, "--depth", "--workers", 1)
@@ -314,6 +317,7 @@ def test_wrong_orders_are_refused_in_a_sentence(tmp_path: Path) -> None:
         write_faces(file, 3)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_workers_change_nothing(tmp_path: Path) -> None:
     class Stop(Exception):
         pass

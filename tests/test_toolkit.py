@@ -142,6 +142,7 @@ def test_sections_do_not_change_what_a_run_is() -> None:
     assert a != b and a.model_dump() == b.model_dump()
 
 
+@pytest.mark.slow
 def test_commands_without_data(clone: Path) -> None:
     assert "astronaut_mesh.jpg" in succeed(INFER, clone)
     picture = cv2.imread(str(clone / "output/astronaut_landmarks.jpg"))
@@ -155,12 +156,14 @@ def test_commands_without_data(clone: Path) -> None:
     assert done.returncode == 1 and "other.yaml: cannot be read" in done.stderr
 
 
+@pytest.mark.slow
 def test_export_as_written(clone: Path) -> None:
     pytest.importorskip("onnxscript")
     succeed(EXPORT, clone)
     assert (clone / "output/synergynet.onnx").stat().st_size > 10e6
 
 
+@pytest.mark.slow
 def test_every_command_as_written_on_real_data(clone: Path, shared_data: Path) -> None:
     """One epoch over a slice, then the trained network measured, used and exported."""
     pytest.importorskip("onnxscript")

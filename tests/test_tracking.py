@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import RATE, Scene, centred, place_picture, random_params, tracker
+from helpers import ASTRONAUT, RATE, Scene, centred, place_picture, random_params, tracker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -227,6 +226,7 @@ def wandering(model, paths: np.ndarray, noise: float, seed: int = 0) -> list[Fac
     return out
 
 
+@pytest.mark.slow
 def test_jitter_and_lag_of_the_shipped_constants(tiny_model) -> None:
     """Jitter at rest at least 3 times less, at less than one frame of lag in motion."""
 
@@ -249,10 +249,11 @@ def test_jitter_and_lag_of_the_shipped_constants(tiny_model) -> None:
         assert -0.1 < lag < 1
 
 
+@pytest.mark.slow
 def test_the_shipped_network_on_a_noisy_photo() -> None:
     from synergynet import read_image
 
-    photo = read_image(Path(__file__).parents[1] / "examples" / "astronaut.jpg")[:300, :400]
+    photo = read_image(ASTRONAUT)[:300, :400]
     rng = np.random.default_rng(0)
     analyzer = FaceAnalyzer(mirror=False, threads=1)
     both = [FaceTracker(analyzer, smooth=smooth) for smooth in (False, True)]

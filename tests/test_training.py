@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import helpers
 import numpy as np
 import pytest
 import yaml
+from helpers import REPO
 from training_recipe import write_recipe
 
 pytest.importorskip("torch", reason="training needs torch")
@@ -50,6 +52,7 @@ def test_a_run_writes_checkpoint_state_and_log(recipe: Path, tmp_path: Path) -> 
     assert {r["name"] for r in rows} >= {"loss_total", "loss_pose", "nme", "mae", "learning_rate"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [("freeze=4",), ("accumulate=2", "optimizer.name=sgd")])
 def test_killed_and_resumed_run_ends_bit_for_bit_the_same(
     recipe: Path, tmp_path: Path, settings: tuple[str, ...]
@@ -78,6 +81,7 @@ def test_killed_and_resumed_run_ends_bit_for_bit_the_same(
         assert torch.equal(first[key], second[key]), key
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(recipe: Path, tmp_path: Path) -> None:
     plain = {"mirror": 0, "rotate": 0, "scale": 0, "shift_pixels": 0, "color": 0, "erase": 0}
     settings = ["steps=60", "batch_size=8", "log_every=1", "validate_every=60", "save_every=60"]
@@ -91,6 +95,7 @@ def test_training_lowers_the_loss(recipe: Path, tmp_path: Path) -> None:
     assert np.mean(values[-10:]) < 0.75 * np.mean(values[:10])
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_a_checkpoint(recipe: Path, tmp_path: Path) -> None:
     first = Trainer(load_config(recipe, [f"output={tmp_path / 'a'}", "steps=1"]))
     first.run()
@@ -106,6 +111,7 @@ def test_fine_tuning_starts_from_a_checkpoint(recipe: Path, tmp_path: Path) -> N
         Trainer(other)
 
 
+@pytest.mark.slow
 def test_other_settings_do_not_resume(recipe: Path, tmp_path: Path) -> None:
     Trainer(load_config(recipe, [f"output={tmp_path}", "steps=1"])).run()
     with pytest.raises(SynergyNetError, match="other settings"):
@@ -139,20 +145,20 @@ def test_bad_settings_are_named(recipe: Path, override: str, message: str) -> No
 
 
 def test_shipped_recipes_are_valid() -> None:
-    files = sorted((Path(__file__).parents[1] / "configs").glob("*/*.yaml"))
+    files = sorted((REPO / "configs").glob("*/*.yaml"))
     assert len(files) >= 3
     for file in files:
         assert load_config(file).losses
 
 
+@pytest.mark.slow
 def test_exported_onnx_answers_like_torch(recipe: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="export needs onnxscript")
     run = tmp_path / "run"
     Trainer(load_config(recipe, [f"output={run}", "steps=2"])).run()
-    tiny = str(recipe.parent / "tiny.npz")
-    target = tmp_path / "net.onnx"
-    command = [sys.executable, "-m", "synergynet", "export", str(run / "best.safetensors")]
-    subprocess.run([*command, "-o", str(target), "--face-model", tiny, "--half"], check=True)
+    tiny, target = recipe.parent / "tiny.npz", tmp_path / "net.onnx"
+    command = ("export", run / "best.safetensors", "-o", target, "--face-model", tiny, "--half")
+    assert helpers.run(*command).returncode == 0
 
     from synergynet.regression import load_regressor
 

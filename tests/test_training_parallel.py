@@ -22,6 +22,8 @@ from synergynet.training.config import load_config
 from synergynet.training.feed import BatchMaker
 from synergynet.training.torch.loop import Trainer
 
+pytestmark = pytest.mark.slow
+
 # One process and two can only agree where a crop's loss does not depend on its neighbours: batch
 # norm normalises each process's share by itself, dropout (none in this backbone) draws in each.
 SETTINGS = [

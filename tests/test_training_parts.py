@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from helpers import REPO
 from training_recipe import write_recipe
 
 pytest.importorskip("torch", reason="training needs torch")
@@ -30,7 +31,7 @@ from synergynet.training.torch.loop import Trainer
 from synergynet.training.torch.network import MovingAverage, train_mode
 from synergynet.training.torch.precision import autocast_network, slow_precision
 
-OFFICIAL = Path(__file__).parents[1] / "configs" / "synergy_net" / "synergynet.yaml"
+OFFICIAL = REPO / "configs" / "synergy_net" / "synergynet.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,7 @@ def test_linear_warmup_and_cosine(recipe: Path) -> None:
     assert [schedule.learning_rate(s) for s in (0, 1, 2, 6)] == [0.5, 1, 1, 0.5]
 
 
+@pytest.mark.slow
 def test_freed_memory_stays_in_the_process() -> None:
     """Filling 64 MB again faults in no new pages once malloc keeps what was freed."""
     if not sys.platform.startswith("linux"):
@@ -103,6 +105,7 @@ print(kept, before, min(faults() for _ in range(10)))  # the heap grows for a fe
     assert int(after) < int(before) / 8
 
 
+@pytest.mark.slow
 def test_frozen_batch_norm_keeps_its_statistics(recipe: Path, tmp_path: Path) -> None:
     trainer = Trainer(load_config(recipe, [f"output={tmp_path}", "freeze_batch_norm=true"]))
     before = {k: v.clone() for k, v in trainer.net.state_dict().items()}
@@ -113,6 +116,7 @@ def test_frozen_batch_norm_keeps_its_statistics(recipe: Path, tmp_path: Path) ->
     assert any(not torch.equal(after[k], before[k]) for k in after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_frozen_parts_stay_as_they_are(recipe: Path, tmp_path: Path, precision: str) -> None:
     """Weights and statistics, while the network answers as an unfrozen one does."""
@@ -135,6 +139,7 @@ def test_frozen_parts_stay_as_they_are(recipe: Path, tmp_path: Path, precision: 
         Trainer(load_config(recipe, [*settings[:2], "freeze=20"]))
 
 
+@pytest.mark.slow
 def test_accumulated_parts_make_the_same_step(recipe: Path, tmp_path: Path) -> None:
     """Without batch norm, which sees each part alone, two halves are one batch."""
     settings = ["freeze_batch_norm=true", "optimizer.name=sgd", "log_every=1", "steps=4"]
@@ -195,6 +200,7 @@ def test_bf16_between_pixels_and_answers(tiny_model: FaceModel) -> None:
     assert all(p.grad.dtype == torch.float32 for p in net.parameters() if p.grad is not None)
 
 
+@pytest.mark.slow
 def test_bf16_trains(recipe: Path, tmp_path: Path) -> None:
     trainer = run(recipe, tmp_path, "precision=bf16", "steps=2")
     assert np.isfinite(numbers(tmp_path, "loss_total")).all() and trainer.step == 2
@@ -259,6 +265,7 @@ def test_log_forgets_steps_after_the_last_save(recipe: Path, tmp_path: Path) -> 
     assert numbers(tmp_path, "loss_total") == [1, 2, 9]
 
 
+@pytest.mark.slow
 def test_log_tells_where_the_time_goes(recipe: Path, tmp_path: Path) -> None:
     run(recipe, tmp_path, "steps=2")
     phases = [numbers(tmp_path, f"ms_{phase}")[0] for phase in PHASES]
@@ -266,6 +273,7 @@ def test_log_tells_where_the_time_goes(recipe: Path, tmp_path: Path) -> None:
     assert numbers(tmp_path, "crops_per_second")[0] == pytest.approx(4000 / sum(phases), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_tensorboard_reads_the_events(recipe: Path, tmp_path: Path) -> None:
     if importlib.util.find_spec("tensorboard") is None:
         with pytest.raises(SynergyNetError, match="pip install tensorboard"):
@@ -283,6 +291,7 @@ def test_tensorboard_reads_the_events(recipe: Path, tmp_path: Path) -> None:
     assert "validation/nme" in events.Tags()["scalars"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_compact_state_goes_on(recipe: Path, tmp_path: Path, optimizer: str) -> None:
     settings = ["steps=6", f"optimizer.name={optimizer}", "schedule.warmup_steps=0"]

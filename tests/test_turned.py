@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from helpers import REPO, run
 
 from synergynet.datasets.profiling import TurnLimits, axis_turn, draw_turn, turn_crop, turn_label
 from synergynet.datasets.readers import crop_list
@@ -23,7 +22,6 @@ from synergynet.regression import load_regressor
 from synergynet.regression.cropping import cut_crops
 from synergynet.regression.loading import DEFAULT_WEIGHTS
 
-REPO = Path(__file__).resolve().parents[1]
 UP, RIGHT = np.array([0.0, 1, 0]), np.array([1.0, 0, 0])
 
 
@@ -119,12 +117,11 @@ def source(face, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_command_writes_a_list_that_training_reads(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "turned"
-    command = [sys.executable, "-m", "synergynet", "data", "turn", str(source), "-n", "120"]
-    done = subprocess.run(
-        [*command, "-o", str(out), "--workers", "2"], capture_output=True, text=True
-    )
+    command = ["data", "turn", source, "-n", 120]
+    done = run(*command, "-o", out, "--workers", 2)
     assert done.returncode == 0, done.stderr
     names = crop_list.read_list(out / "train.list")
     raw = crop_list.read_params(
@@ -137,17 +134,15 @@ def test_command_writes_a_list_that_training_reads(source: Path, tmp_path: Path)
     assert held_back > 0 and usable == 40 - held_back
 
     np.savez(tmp_path / "quality.npz", mirror_disagreement_px=np.r_[np.full(39, 9.0)])
-    bad = [*command, "-o", str(tmp_path / "b"), "--quality", str(tmp_path / "quality.npz")]
-    refused = subprocess.run(bad, capture_output=True, text=True)
+    refused = run(*command, "-o", tmp_path / "b", "--quality", tmp_path / "quality.npz")
     assert refused.returncode == 1 and "another list" in refused.stderr
-    again = subprocess.run(
-        [*command, "-o", str(out), "--seed", "1"], capture_output=True, text=True
-    )
+    again = run(*command, "-o", out, "--seed", 1)
     assert again.returncode == 1 and "other settings" in again.stderr
     assert len(again.stderr.splitlines()) == 1
     assert (out / "train.list").is_file()
 
 
+@pytest.mark.slow
 def test_the_same_for_any_number_of_workers(source: Path, face, tmp_path: Path) -> None:
     model = load_open_head()
     names = crop_list.read_list(source / "train.list")
@@ -169,6 +164,7 @@ def test_the_same_for_any_number_of_workers(source: Path, face, tmp_path: Path) 
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.slow
 def test_extra_lists_get_their_share_and_rare_yaws_their_weight(
     source: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import Scene, one_error, place_picture, run, tracker
+from helpers import ASTRONAUT, Scene, one_error, place_picture, run, tracker
 from typer.testing import CliRunner
 
 from synergynet.cli.main import app
@@ -48,7 +48,7 @@ def read_video(path: Path) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def portrait() -> np.ndarray:
     """A public-domain photo with one face: an astronaut's portrait by NASA."""
-    photo = cv2.imread(str(Path(__file__).parents[1] / "examples" / "astronaut.jpg"))
+    photo = cv2.imread(str(ASTRONAUT))
     return photo[:300, :400]
 
 
@@ -85,6 +85,7 @@ def test_a_video_becomes_a_drawn_video_and_json_lines(clip, tmp_path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"new", "frames.jsonl"}
 
 
+@pytest.mark.slow
 def test_json_alone_and_without_smoothing(clip, tmp_path) -> None:
     for name, options in (("a", []), ("b", ["--no-smooth"])):
         done = run("video", clip, "--json", tmp_path / name, "--draw", "none", *options)
@@ -173,6 +174,7 @@ def test_no_window_names_the_cure(clip, monkeypatch) -> None:
         one_error(run("video", clip, "--window"), "opencv-python")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_work_is_kept(portrait, tmp_path, number) -> None:
@@ -208,6 +210,7 @@ class Frames:
             yield VideoFrame(k, k / 25, place_picture())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(tiny_model, tmp_path) -> None:
     scene = Scene(tiny_model, (100, 120, 80))
     held = {}
@@ -329,6 +332,7 @@ def test_sources_of_all_kinds(clip, monkeypatch) -> None:
         fake(monkeypatch, FakeCapture([]))
 
 
+@pytest.mark.slow
 def test_a_camera(portrait, tmp_path, monkeypatch) -> None:
     """Its time is the computer's; with a display it is shown until q is pressed."""
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: FakeCapture([portrait] * 9, FPS=30))
@@ -413,6 +417,7 @@ def test_sound_is_added_by_ffmpeg(clip, tmp_path, monkeypatch) -> None:
     assert "not installed" in str(video_files.keep_sound(target, clip, 1.5))
 
 
+@pytest.mark.slow
 def test_a_real_video(shared_data) -> None:
     from synergynet import FaceAnalyzer
     from synergynet.pipeline.tracking import FaceTracker

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
-from helpers import random_params
+from helpers import random_params, write_official
 
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.npz import save_npz
@@ -23,21 +23,9 @@ def write_recipe(root: Path, model: FaceModel) -> Path:
     """
     (root / "crops").mkdir()
     folder = root / "3dmm_data"
-    folder.mkdir()
-    flat = {
-        "u_shp": model.mean.reshape(-1, 1),
-        "u_exp": np.zeros((600, 1), np.float32),
-        "w_shp_sim": model.identity_basis.reshape(40, -1).T,
-        "w_exp_sim": model.expression_basis.reshape(10, -1).T,
-        "keypoints_sim": (3 * model.landmark_vertices[:, :1] + np.arange(3)).reshape(-1),
-    }
-    for name, array in flat.items():
-        np.save(folder / f"{name}.npy", array)
     raw = random_params(N, 1, spread=0.3)
     mean, std = raw.mean(axis=0).astype(np.float32), raw.std(axis=0).astype(np.float32)
-    (folder / "param_whitening.pkl").write_bytes(
-        pickle.dumps({"param_mean": mean, "param_std": std})
-    )
+    write_official(model, folder, mean, std)
     (root / "labels.pkl").write_bytes(pickle.dumps(((raw - mean) / std).astype(np.float32)))
     names = [f"{i:03d}.png" for i in range(N)]
     for name, points in zip(names, model.decode_landmarks(raw), strict=True):

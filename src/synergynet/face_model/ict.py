@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from ..files.whole_file import read_bytes
 from ..geometry.landmarks import N_LANDMARKS, NOSE_TIP
 from ..geometry.params import N_EXPRESSION, N_SHAPE, FloatArray
 from .model import FaceModel
@@ -186,14 +187,7 @@ def _twin(name: str) -> str:
 
 
 def _read(path: Path) -> bytes:
-    if not path.is_file():
-        raise SynergyNetError(f"{path}: missing; {CURE}")
-    if path.stat().st_size > _MAX_BYTES:
-        raise SynergyNetError(f"{path}: larger than {_MAX_BYTES >> 20} MiB, which it never is")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SynergyNetError(f"{path}: not readable ({error.strerror})") from error
+    return read_bytes(path, max_bytes=_MAX_BYTES, cure=CURE)
 
 
 def _config(path: Path, layout: Layout) -> tuple[Ints, list[str]]:

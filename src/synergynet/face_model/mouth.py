@@ -12,9 +12,9 @@ from .model import FaceModel
 
 @lru_cache(maxsize=2)
 def mouth_loop(model: FaceModel) -> NDArray[np.intp]:
-    """Vertices round the opening of the mouth, in the order of the skin's edge.
+    """(M,) vertices round the opening of the mouth, in the order of the skin's edge.
 
-    None where the model's lips are not at an edge of its mesh.
+    Empty where the model's lips are not at an edge of its mesh.
     """
     edges = model.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).tolist()
     directed = {(a, b) for a, b in edges}

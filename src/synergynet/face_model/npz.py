@@ -19,6 +19,11 @@ from .model import FaceModel
 
 FORMAT = "synergynet-face-model-1"
 _MAX_UNCOMPRESSED = 512 << 20
+_PLAIN = (
+    *("mean", "triangles", "landmark_vertices", "landmark_weights"),
+    *("unit_coefficients", "uv", "mirror_signs"),
+)
+_BASES = ("identity_basis", "expression_basis", "unit_shapes")
 
 
 def _pack(basis: FloatArray) -> tuple[np.ndarray, np.ndarray]:
@@ -38,20 +43,14 @@ def save_npz(model: FaceModel, path: str | Path) -> None:
         "format": np.array(FORMAT),
         "name": np.array(model.name),
         "millimetres_per_unit": np.array(model.millimetres_per_unit),
-        "mean": model.mean,
-        "triangles": model.triangles,
-        "landmark_vertices": model.landmark_vertices,
-        "landmark_weights": model.landmark_weights,
         "unit_names": np.array(model.unit_names, dtype=str),
-        "unit_coefficients": model.unit_coefficients,
     }
-    for name in ("identity_basis", "expression_basis", "unit_shapes"):
-        if (basis := getattr(model, name)) is not None:
-            arrays[name], arrays[f"{name}_scale"] = _pack(basis)
-    if model.uv is not None:
-        arrays["uv"] = model.uv
-    if model.mirror_signs is not None:
-        arrays["mirror_signs"] = model.mirror_signs
+    for name in (*_PLAIN, *_BASES):
+        value = getattr(model, name)
+        if value is not None and name in _BASES:
+            arrays[name], arrays[f"{name}_scale"] = _pack(value)
+        elif value is not None:
+            arrays[name] = value
     with whole_file(target) as partial, partial.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
 
@@ -66,38 +65,31 @@ def load_npz(source: str | Path | IO[bytes], *, label: str | None = None) -> Fac
     Raises:
         SynergyNetError: missing, not such a file, too large, or inconsistent.
     """
-    name = label or str(source)
+    label = label or str(source)
     try:
         with zipfile.ZipFile(source) as archive:
             if sum(item.file_size for item in archive.infolist()) > _MAX_UNCOMPRESSED:
-                raise SynergyNetError(f"{name}: unpacks to more than {_MAX_UNCOMPRESSED >> 20} MiB")
+                most = _MAX_UNCOMPRESSED >> 20
+                raise SynergyNetError(f"{label}: unpacks to more than {most} MiB")
         if not isinstance(source, str | Path):
             source.seek(0)
         with np.load(source, allow_pickle=False) as data:
             if str(data["format"]) != FORMAT:
-                raise SynergyNetError(f"{name}: unknown face model format '{data['format']}'")
+                raise SynergyNetError(f"{label}: unknown face model format '{data['format']}'")
+            arrays: dict[str, Any] = {name: data[name] for name in _PLAIN if name in data}
+            for name in _BASES:
+                if name in data:
+                    arrays[name] = _unpack(data[name], data[f"{name}_scale"])
             return FaceModel(
                 name=str(data["name"]),
-                mean=data["mean"],
-                identity_basis=_unpack(data["identity_basis"], data["identity_basis_scale"]),
-                expression_basis=_unpack(data["expression_basis"], data["expression_basis_scale"]),
-                triangles=data["triangles"],
-                landmark_vertices=data["landmark_vertices"],
-                landmark_weights=data["landmark_weights"],
                 millimetres_per_unit=float(data["millimetres_per_unit"]),
-                uv=data.get("uv"),
                 unit_names=tuple(str(n) for n in data["unit_names"]),
-                unit_coefficients=data["unit_coefficients"],
-                unit_shapes=_unpack(data["unit_shapes"], data["unit_shapes_scale"])
-                if "unit_shapes" in data
-                else None,
-                mirror_signs=data.get("mirror_signs"),
+                **arrays,
             )
     except FileNotFoundError as error:
-        raise SynergyNetError(f"{name}: no such face model file") from error
+        raise SynergyNetError(f"{label}: no such face model file") from error
     except SynergyNetError as error:
-        raise SynergyNetError(
-            f"{name}: {error}" if name not in str(error) else str(error)
-        ) from error
+        told = label in str(error)
+        raise SynergyNetError(str(error) if told else f"{label}: {error}") from error
     except Exception as error:  # zipfile, zlib and NumPy raise many kinds on broken files
-        raise SynergyNetError(f"{name}: not a readable face model file ({error})") from error
+        raise SynergyNetError(f"{label}: not a readable face model file ({error})") from error

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import SynergyNetError
 from ..files.mat import read_arrays
 from ..files.restricted_pickle import load_pickle
-from ..files.whole_file import read_npy
+from ..files.whole_file import read_bytes, read_npy
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import N_EXPRESSION, N_SHAPE, FloatArray, Whitening
 from .model import NO_TRIANGLES, FaceModel
@@ -92,11 +92,10 @@ def _basis(path: Path, n: int, modes: int) -> FloatArray:
 def _triangles(path: Path) -> NDArray[np.int32]:
     if not path.is_file():
         return NO_TRIANGLES
+    data = read_bytes(path, max_bytes=_MAX_TRIANGLE_BYTES)
     try:
-        if path.stat().st_size > _MAX_TRIANGLE_BYTES:
-            raise ValueError(f"larger than {_MAX_TRIANGLE_BYTES >> 20} MiB")
-        tri = read_arrays(path.read_bytes(), {"tri"}, _MAX_TRIANGLE_BYTES)["tri"]
-    except (OSError, ValueError, KeyError) as error:
+        tri = read_arrays(data, {"tri"}, _MAX_TRIANGLE_BYTES)["tri"]
+    except (ValueError, KeyError) as error:
         raise SynergyNetError(f"{path}: not a readable .mat file with 'tri' ({error})") from error
     if tri.ndim != 2 or 3 not in tri.shape or not np.isfinite(tri).all():
         raise SynergyNetError(f"{path}: 'tri' has shape {tri.shape}, expected (3, T)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import SynergyNetError
@@ -10,8 +11,17 @@ from .ict import is_ict, load_ict
 from .model import FaceModel
 from .npz import load_npz
 from .official import load_official
+from .open_head import load_open_head
 
 OPEN_HEAD = "open-head"
+
+_Loaded = tuple[FaceModel, Whitening | None]
+SOURCES: tuple[tuple[Callable[[Path], bool], Callable[[Path], _Loaded]], ...] = (
+    (is_ict, lambda path: (load_ict(path), None)),
+    (Path.is_dir, load_official),
+    (lambda path: path.suffix.lower() == ".npz", lambda path: (load_npz(path), None)),
+)
+"""Whether a path is of a kind, and its reader; the first that fits is taken."""
 
 
 def resolve_face_model(spec: str | Path | None = None) -> tuple[FaceModel, Whitening | None]:
@@ -28,14 +38,11 @@ def resolve_face_model(spec: str | Path | None = None) -> tuple[FaceModel, White
         SynergyNetError: nothing of that kind, or the files are missing or broken.
     """
     if spec is None or str(spec) == OPEN_HEAD:
-        from .open_head import load_open_head
-
         return load_open_head(), None
     path = Path(spec)
-    if path.is_dir():
-        return (load_ict(path), None) if is_ict(path) else load_official(path)
-    if path.suffix.lower() == ".npz":
-        return load_npz(path), None
+    for fits, load in SOURCES:
+        if fits(path):
+            return load(path)
     if path.exists():
         raise SynergyNetError(f"{path}: not a face model; expected an .npz or a 3dmm_data folder")
     raise SynergyNetError(

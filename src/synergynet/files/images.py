@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import io
+import threading
+import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from .image_headers import declared_size, image_kind, is_cut_off, may_be_turned
+from .whole_file import read_bytes
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
 
 MAX_PIXELS = 100_000_000
 """Larger photos are refused before they are decoded: 100 MP take 300 MB."""
@@ -27,6 +34,14 @@ PHOTO_SUFFIXES = (
 
 _MAX_BYTES = 512 << 20
 _KINDS = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC"
+_PILLOW = {"AVIF": "Avif", "BMP": "Bmp", "GIF": "Gif", "JPEG2000": "Jpeg2K", "PPM": "Ppm"}
+_PILLOW |= {"TIFF": "Tiff", "WEBP": "WebP"}
+"""Pillow's name of a kind -> of its reader. Pillow has dozens more, of no use here."""
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG, _END_OF_JPEG, _START_OF_SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
+_HEIC_BRANDS = (b"hei", b"hev", b"mif1", b"msf1")
+_ORIENTATION = 0x0112  # EXIF
+_NO_OTHERS = threading.Lock()
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
@@ -43,15 +58,16 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
             image.
     """
     file = Path(path)
-    data = _read_bytes(file)
-    _check_size(file, declared_size(data))
-    kind = image_kind(data)
-    if kind == "HEIC" or (kind == "AVIF" and may_be_turned(data)):
-        image = _decode_with_pillow(file, data, kind)  # OpenCV does not turn AVIF
+    data = read_bytes(file, max_bytes=_MAX_BYTES, kind="photo")
+    if not data:
+        raise SynergyNetError(f"{file}: empty file")
+    kind: str | None
+    if data.startswith(_JPEG):
+        kind, image = "JPEG", _read_jpeg(file, data)
+    elif data.startswith(_PNG):
+        kind, image = "PNG", _read_png(file, data)
     else:
-        image = None if kind == "JPEG" and is_cut_off(data) else _decode(data)
-        if image is None and kind in ("AVIF", "GIF") and not _opencv_reads(kind):
-            image = _decode_with_pillow(file, data, kind)
+        kind, image = _read_other(file, data)
     if image is None and kind is not None:
         raise SynergyNetError(f"{file}: a damaged or incomplete {kind}; copy or download it again")
     if image is None:
@@ -63,25 +79,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     return image
 
 
-def _read_bytes(file: Path) -> bytes:
-    try:
-        if file.is_dir():
-            raise SynergyNetError(f"{file}: a folder; give the photos in it")
-        if not file.is_file():
-            raise SynergyNetError(f"{file}: no such photo")
-        size = file.stat().st_size
-        if size == 0:
-            raise SynergyNetError(f"{file}: empty file")
-        if size > _MAX_BYTES:
-            raise SynergyNetError(f"{file}: larger than {_MAX_BYTES >> 20} MiB")
-        return file.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
-        reason = getattr(error, "strerror", None) or error
-        raise SynergyNetError(f"{file}: cannot be read ({reason})") from error
-
-
-def _check_size(file: Path, size: tuple[int, int] | None) -> None:
-    if size is not None and size[0] * size[1] > MAX_PIXELS:
+def _check_size(file: Path, size: tuple[int, int]) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
         raise SynergyNetError(
             f"{file}: {size[0]} x {size[1]} pixels; photos may have "
             f"{MAX_PIXELS // 1_000_000} megapixels, so scale it down"
@@ -93,47 +92,121 @@ def _decode(data: bytes) -> NDArray[np.uint8] | None:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         return None
-    return None if image is None or not image.size else np.asarray(image, dtype=np.uint8)
+    return None if image is None or image.ndim != 3 else np.asarray(image, dtype=np.uint8)
 
 
-def _opencv_reads(kind: str) -> bool:
-    """Whether this OpenCV has a decoder for it; builds and versions differ."""
-    example = np.zeros((8, 8, 3), dtype=np.uint8)
-    try:
-        return bool(cv2.imencode(f".{kind.lower()}", example)[0])
-    except cv2.error:
-        return False
+def _read_jpeg(file: Path, data: bytes) -> NDArray[np.uint8] | None:
+    """The picture, None if damaged.
+
+    Without Pillow: it would cost up to 5 percent of the time, and notices only by decoding that
+    a file ends early, of which OpenCV makes grey pixels.
+    """
+    at, marker = 2, 0
+    while marker != _START_OF_SCAN and at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
+            height, width = (int.from_bytes(data[at + k : at + k + 2], "big") for k in (5, 7))
+            _check_size(file, (width, height))
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # without a length
+            at += 2
+        else:
+            at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+    whole = marker == _START_OF_SCAN and data.find(_END_OF_JPEG, at) >= 0
+    return _decode(data) if whole else None
 
 
-def _decode_with_pillow(file: Path, data: bytes, kind: str) -> NDArray[np.uint8] | None:
-    """What OpenCV cannot read; None if it is damaged.
+def _read_png(file: Path, data: bytes) -> NDArray[np.uint8] | None:
+    """The picture, None if damaged. Without Pillow: it refuses large colour profiles and texts."""
+    if data[12:16] != b"IHDR":
+        return None
+    _check_size(file, (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")))
+    pixels = _still_png(data)
+    return None if pixels is None else _decode(pixels)
+
+
+def _still_png(data: bytes) -> bytes | None:
+    """The file without its animation; None if it is cut off.
+
+    OpenCV 5.0 crashes on some animated files, and asks for the memory that the length of a
+    chunk promises before it looks for the bytes: up to 4 GiB.
+    """
+    at, kept = 8, [data[:8]]
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        name = data[at + 4 : at + 8]
+        if name not in (b"acTL", b"fcTL", b"fdAT"):
+            kept.append(data[at:end])
+        if name == b"IEND":
+            return b"".join(kept)
+        at = end
+    return None
+
+
+def _read_other(file: Path, data: bytes) -> tuple[str | None, NDArray[np.uint8] | None]:
+    """Kind and picture, None if damaged or unknown: Pillow reads the header, OpenCV the pixels.
 
     Raises:
-        SynergyNetError: Pillow or its plugin is missing, or the photo is too large.
+        SynergyNetError: Pillow's plugin for HEIC is missing, or the photo is too large.
     """
-    plugin = importlib.util.find_spec("pillow_heif") is not None
-    if importlib.util.find_spec("PIL") is None or (kind == "HEIC" and not plugin):
-        raise _needs_pillow(file, kind)
-    from PIL import Image, ImageOps, features
+    kind, photo = _open(file, data)
+    name = {"WEBP": "WebP", "HEIF": "HEIC", "JPEG2000": "JPEG 2000"}.get(kind or "", kind)
+    if photo is None:
+        return name, None
+    _check_size(file, photo.size)
+    unfit = kind == "HEIF" or (kind == "AVIF" and _is_turned(photo))  # OpenCV does not turn it
+    image = None if unfit else _decode(data)
+    if image is None and kind in ("HEIF", "AVIF", "GIF"):  # not every OpenCV reads these
+        image = _load(photo)
+    return name, image
 
-    if kind == "AVIF" and not features.check("avif"):
-        raise _needs_pillow(file, kind)
-    if kind == "HEIC":
-        import pillow_heif
 
-        pillow_heif.register_heif_opener()
+def _open(file: Path, data: bytes) -> tuple[str | None, ImageFile | None]:
+    """Pillow's name of the kind, None if unknown, and the photo, None if its header is broken.
+
+    Not by ``Image.open``: it would try all kinds, and has a limit and warnings of its own.
+    """
+    from PIL import Image
+
+    brands = data[8:64] if data[4:8] == b"ftyp" else b""
+    kind = None
+    if any(brand in brands for brand in _HEIC_BRANDS) and b"avi" not in brands:
+        if importlib.util.find_spec("pillow_heif") is None:
+            raise SynergyNetError(
+                f'{file}: reading this HEIC needs another package: pip install "synergynet[heic]"'
+            )
+        importlib.import_module("pillow_heif").register_heif_opener()
+        kind = "HEIF"
+    else:
+        for name, reader in _PILLOW.items():
+            importlib.import_module(f"PIL.{reader}ImagePlugin")
+            accept = Image.OPEN[name][1]
+            if accept is not None and accept(data[:16]) is True:
+                kind = name
+                break
     try:
-        with Image.open(io.BytesIO(data), formats=["HEIF" if kind == "HEIC" else kind]) as photo:
-            _check_size(file, photo.size)
-            rgb = np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
-    except SynergyNetError:
-        raise
+        with _NO_OTHERS, warnings.catch_warnings():  # which act on all threads
+            warnings.simplefilter("ignore")
+            return kind, Image.OPEN[kind][0](io.BytesIO(data), "") if kind else None
     except Exception:  # Pillow and its plugins raise many kinds on broken files
+        return kind, None
+
+
+def _load(photo: ImageFile) -> NDArray[np.uint8] | None:
+    """What OpenCV cannot read; None if it is damaged."""
+    from PIL import ImageOps
+
+    try:
+        rgb = np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
+    except Exception:
         return None
     return np.ascontiguousarray(rgb[..., ::-1])
 
 
-def _needs_pillow(file: Path, kind: str) -> SynergyNetError:
-    return SynergyNetError(
-        f'{file}: reading this {kind} needs another package: pip install "synergynet[heic]"'
-    )
+def _is_turned(photo: ImageFile) -> bool:
+    """Whether it is to be turned or mirrored for viewing; for AVIF the container says so."""
+    try:
+        return bool(photo.getexif().get(_ORIENTATION, 1) != 1)
+    except Exception:
+        return True

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SynergyNetError
+from .whole_file import check_file
 
 _PLAIN_DTYPE = re.compile(r"[<>=|]?([fiub])([1248])")
 
@@ -106,12 +107,7 @@ def load_pickle(path: Path, *, max_bytes: int) -> Any:
         SynergyNetError: missing, larger than ``max_bytes``, broken, or holding anything but
             dicts, lists, numbers, strings and arrays.
     """
-    if not path.is_file():
-        raise SynergyNetError(f"{path}: no such file")
-    if path.stat().st_size > max_bytes:
-        raise SynergyNetError(
-            f"{path}: larger than {max_bytes >> 20} MiB, which this file never is"
-        )
+    check_file(path, max_bytes=max_bytes)
     try:
         with path.open("rb") as stream:
             return _finished(_NumpyUnpickler(stream).load())

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from ..pipeline.tracking import FRAME_RATE
 from .images import MAX_PIXELS
-from .whole_file import CannotWriteError
+from .whole_file import CannotWriteError, check_file
 
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 """Suffix of an output -> its codec, of those that OpenCV's own FFmpeg can always write."""
+
+FRAME_RATE = 25.0
+"""Frames per second, where a video does not tell."""
 
 _FASTEST = 240.0
 _LONGEST_STEP = 60.0  # seconds between two frames; more is a broken clock
@@ -60,7 +62,9 @@ class VideoSource:
         self.path = source if isinstance(source, Path) else None
         self.name = f"camera {source}" if self.path is None else str(source)
         if self.path is not None:
-            _check_file(self.path)
+            check_file(self.path, kind="video")
+            if self.path.stat().st_size == 0:
+                raise SynergyNetError(f"{self.path}: empty file; copy or download the video again")
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our own sentences only
         self._capture = cv2.VideoCapture(str(source) if self.path is not None else int(str(source)))
         try:
@@ -243,15 +247,6 @@ def keep_sound(video: Path, source: Path, seconds: float) -> str | None:
             joined.replace(video)
             return None
     return "the output has no sound, because ffmpeg could not read that of the input"
-
-
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise SynergyNetError(f"{path}: a folder; give a video in it")
-    if not path.is_file():
-        raise SynergyNetError(f"{path}: no such video")
-    if path.stat().st_size == 0:
-        raise SynergyNetError(f"{path}: empty file; copy or download the video again")
 
 
 def _iso_file_is_whole(path: Path) -> bool | None:

@@ -19,21 +19,52 @@ class CannotWriteError(SynergyNetError):
     """The system refuses to write: a full disk, no permission. Trying other files is no use."""
 
 
+def check_file(
+    path: Path, *, max_bytes: int | None = None, kind: str = "file", cure: str = ""
+) -> None:
+    """Raise if there is no such file or it is too large, before it is opened.
+
+    Args:
+        kind: what to call it in errors.
+        cure: what the reader of an error should do.
+
+    Raises:
+        SynergyNetError: a folder, missing, larger than ``max_bytes``, or not accessible.
+    """
+    advice = f"; {cure}" if cure else ""
+    try:
+        if path.is_dir():
+            raise SynergyNetError(f"{path}: a folder; give a {kind} in it")
+        if not path.is_file():
+            raise SynergyNetError(f"{path}: no such {kind}{advice}")
+        if max_bytes is not None and path.stat().st_size > max_bytes:
+            raise SynergyNetError(f"{path}: larger than {max_bytes >> 20} MiB{advice}")
+    except OSError as error:
+        raise _not_readable(path, error) from error
+
+
+def read_bytes(path: Path, *, max_bytes: int, kind: str = "file", cure: str = "") -> bytes:
+    """The content of a file that :func:`check_file` accepts.
+
+    Raises:
+        SynergyNetError: as there, or the system refuses.
+    """
+    check_file(path, max_bytes=max_bytes, kind=kind, cure=cure)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _not_readable(path, error) from error
+
+
 def read_npy(path: Path, *, max_bytes: int, cure: str) -> NDArray[Any]:
     """An ``.npy`` file of numbers, mapped read-only.
 
     Mapping checks the declared shape against the file's size before any memory is taken.
 
-    Args:
-        cure: what the reader of an error should do.
-
     Raises:
-        SynergyNetError: missing, larger than ``max_bytes``, broken, or not numbers.
+        SynergyNetError: as :func:`check_file`; or broken, or not numbers.
     """
-    if not path.is_file():
-        raise SynergyNetError(f"{path}: no such file; {cure}")
-    if path.stat().st_size > max_bytes:
-        raise SynergyNetError(f"{path}: larger than {max_bytes >> 20} MiB; {cure}")
+    check_file(path, max_bytes=max_bytes, cure=cure)
     try:
         data = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy raises many kinds on broken files
@@ -80,3 +111,7 @@ def write_whole(target: Path, data: bytes) -> Path:
 
 def _refused(target: Path, error: OSError) -> CannotWriteError:
     return CannotWriteError(f"{target}: cannot be written ({error.strerror or error})")
+
+
+def _not_readable(path: Path, error: OSError) -> SynergyNetError:
+    return SynergyNetError(f"{path}: cannot be read ({error.strerror or error})")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files.pixels import ChannelOrder, as_bgr
+from ..files.video import FRAME_RATE
 from ..geometry.boxes import next_crop, outline, overlaps, touches
 from ..geometry.crops import CropBox, crop_from_landmarks
 from ..geometry.params import FloatArray
@@ -16,9 +17,6 @@ from ..regression.trust import LOST_BELOW
 from .analyzer import FaceAnalyzer
 from .face import Face
 from .smoothing import FaceSmoother, SmoothingConstants
-
-FRAME_RATE = 25.0
-"""Frames per second where nothing is known about it."""
 
 _SAME_FACE_IOU = 0.5
 """Two tracks whose landmark boxes overlap more than this follow one face."""

@@ -6,6 +6,7 @@ With numba (extra ``fast``) about ten times as fast as without; the results agre
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 
 import numpy as np
@@ -83,13 +84,19 @@ def interpolate_at(
 
 @cache
 def compiled_loops(backend: Backend | None) -> ModuleType | None:
-    """The loops compiled by numba; None for the ``numpy`` backend and where numba is absent."""
+    """The loops compiled by numba; None for the ``numpy`` backend and where numba is absent.
+
+    Raises:
+        ValueError: an unknown backend.
+        ImportError: ``numba`` was asked for and is not installed.
+    """
+    if backend not in (None, "numba", "numpy"):
+        raise ValueError(f"unknown rasteriser backend '{backend}'; choose numba or numpy")
     if backend == "numpy":
         return None
     try:
-        from . import attributes_numba
+        return import_module(".compiled", __package__)
     except ImportError:
         if backend == "numba":
             raise
         return None
-    return attributes_numba

@@ -6,7 +6,7 @@ then blended: a line may be thinner than a pixel, and positions are exact to 1/1
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -57,11 +57,13 @@ def draw_landmarks(
         width = max(face_size(points) * 0.0065, 0.5)
         radius = max(face_size(points) * 0.0095, 0.55)
         margin = 3 * radius + 2
-        _paint(out, points, margin, width, LINE_COLOR, 0.8 * opacity, _lines(points, width))
-        _paint(
-            out, points, margin, width, SHADOW_COLOR, 0.55 * opacity, _dots(points, radius * 1.45)
-        )
-        _paint(out, points, margin, width, DOT_COLOR, opacity, _dots(points, radius))
+        lines = [(points[group], closed) for group, closed in DRAW_GROUPS]
+        for color, part, stroke in (
+            (LINE_COLOR, 0.8, _lines(lines, width)),
+            (SHADOW_COLOR, 0.55, _dots(points, radius * 1.45)),
+            (DOT_COLOR, 1.0, _dots(points, radius)),
+        ):
+            _paint(out, points, margin, width, color, part * opacity, stroke)
     return out
 
 
@@ -96,9 +98,7 @@ def draw_axes(
         ends = origin + 0.5 * size * matrix[:2].T * (1, -1)
         for axis in np.argsort(matrix[2], kind="stable"):  # the axis nearest to the viewer last
             line = np.stack([origin, ends[axis]])
-            margin = 2 * width + 2
-            _paint(out, line, margin, width, SHADOW_COLOR, 0.45 * opacity, _line(line, 1.5 * width))
-            _paint(out, line, margin, width, AXIS_COLORS[axis], opacity, _line(line, width))
+            _outlined(out, line, width, AXIS_COLORS[axis], opacity, 1.5, 0.45)
     return out
 
 
@@ -134,10 +134,7 @@ def draw_box(
         # Bit 2 of a corner's number is set in front of the face. From far to near.
         for i, j in sorted(edges, key=lambda e: float(corners[list(e), 2].mean())):
             part = 0 if i & j & 4 else 2 if not (i | j) & 4 else 1
-            line = corners[[i, j], :2]
-            margin = 2 * width + 2
-            _paint(out, line, margin, width, SHADOW_COLOR, 0.4 * opacity, _line(line, 1.7 * width))
-            _paint(out, line, margin, width, BOX_COLORS[part], opacity, _line(line, width))
+            _outlined(out, corners[[i, j], :2], width, BOX_COLORS[part], opacity, 1.7, 0.4)
     return out
 
 
@@ -167,17 +164,13 @@ def _drawable(points: FloatArray) -> bool:
     return bool(np.isfinite(points).all() and face_size(points) < _REACH)
 
 
-def _lines(points: FloatArray, width: float) -> _Stroke:
+def _lines(lines: Sequence[tuple[FloatArray, bool]], width: float) -> _Stroke:
+    """Polylines and whether they are closed."""
+
     def stroke(mask: NDArray[np.uint8], place: _Place, zoom: float) -> None:
-        for group, closed in DRAW_GROUPS:
-            _polyline(mask, place(points[group]), closed, width * zoom)
-
-    return stroke
-
-
-def _line(points: FloatArray, width: float) -> _Stroke:
-    def stroke(mask: NDArray[np.uint8], place: _Place, zoom: float) -> None:
-        _polyline(mask, place(points), False, width * zoom)
+        thick = max(1, round(width * zoom))
+        for points, closed in lines:
+            cv2.polylines(mask, [place(points)], closed, 255, thick, cv2.LINE_AA, _SHIFT)
 
     return stroke
 
@@ -191,8 +184,19 @@ def _dots(points: FloatArray, radius: float) -> _Stroke:
     return stroke
 
 
-def _polyline(mask: NDArray[np.uint8], at: NDArray[np.int32], closed: bool, width: float) -> None:
-    cv2.polylines(mask, [at], closed, 255, max(1, round(width)), cv2.LINE_AA, _SHIFT)
+def _outlined(
+    image: NDArray[np.uint8],
+    line: FloatArray,
+    width: float,
+    color: Color,
+    opacity: float,
+    spread: float,
+    shade: float,
+) -> None:
+    """A line over its shadow, which is ``spread`` times as wide and ``shade`` times as dense."""
+    for tint, part, wide in ((SHADOW_COLOR, shade, spread), (color, 1.0, 1.0)):
+        stroke = _lines([(line, False)], wide * width)
+        _paint(image, line, 2 * width + 2, width, tint, part * opacity, stroke)
 
 
 def _paint(

@@ -17,10 +17,16 @@ _FRAGMENTS = 1 << 20
 
 
 def fill_numpy(
-    points: NDArray[np.float64], triangles: NDArray[np.int64], buffers: Buffers, cull: bool
+    points: NDArray[np.float64],
+    triangles: NDArray[np.int64],
+    out_triangle: NDArray[np.int32],
+    out_weights: NDArray[np.float32],
+    out_depth: NDArray[np.float64],
+    cull: bool,
 ) -> None:
-    """Draw ``triangles`` into ``buffers`` in place; see ``rasterizer.rasterize``."""
-    height, width = buffers[0].shape
+    """Draw ``triangles`` into the buffers in place; see ``rasterizer.rasterize``."""
+    buffers = out_triangle, out_weights, out_depth
+    height, width = out_triangle.shape
     corners = points[triangles]
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     with np.errstate(all="ignore"):

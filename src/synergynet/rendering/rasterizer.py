@@ -8,18 +8,14 @@ same float64 arithmetic in the same order and give the same pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..geometry.params import FloatArray
-from .attributes import interpolate_at
-from .raster_numpy import Backend, Buffers, fill_numpy
-
-Fill = Callable[[NDArray[np.float64], NDArray[np.int64], Buffers, bool], None]
+from .attributes import compiled_loops, interpolate_at
+from .raster_numpy import Backend, fill_numpy
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +39,7 @@ class Raster:
 
     def interpolate(self, values: FloatArray, triangles: NDArray[np.integer]) -> FloatArray:
         """Per-vertex ``values`` (V, C) -> (K, C) at the K covered pixels, in mask order."""
-        chosen = np.flatnonzero(self.triangle >= 0)
+        chosen = np.flatnonzero(self.mask)
         return interpolate_at(chosen, self.triangle, self.barycentric, values, triangles)
 
 
@@ -84,20 +80,7 @@ def rasterize(
     triangle = np.full((height, width), -1, dtype=np.int32)
     barycentric = np.zeros((height, width, 3), dtype=np.float32)
     depth = np.full((height, width), -np.inf)
-    _fill(backend)(points, index, (triangle, barycentric, depth), cull_backfaces)
+    loops = compiled_loops(backend)
+    fill = fill_numpy if loops is None else loops.fill_raster
+    fill(points, index, triangle, barycentric, depth, cull_backfaces)
     return Raster(triangle, barycentric, depth.astype(np.float32))
-
-
-@cache
-def _fill(backend: Backend | None) -> Fill:
-    if backend == "numpy":
-        return fill_numpy
-    if backend not in (None, "numba"):
-        raise ValueError(f"unknown rasteriser backend '{backend}'; choose numba or numpy")
-    try:
-        from .raster_numba import fill_numba
-    except ImportError:
-        if backend == "numba":
-            raise
-        return fill_numpy
-    return fill_numba
