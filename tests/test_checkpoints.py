@@ -24,15 +24,25 @@ from synergynet.nets.torch.backbones import build_backbone  # noqa: E402
 from synergynet.nets.torch.checkpoints import (  # noqa: E402
     describe,
     load_checkpoint,
+    network_weights,
     save_checkpoint,
+    trained_network,
 )
-from synergynet.nets.torch.official_checkpoint import (  # noqa: E402
-    OfficialCheckpoint,
-    read_official,
-    write_official,
-)
+from synergynet.nets.torch.official_checkpoint import read_official, write_official  # noqa: E402
 from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
 from synergynet.weights.info import WeightsInfo  # noqa: E402
+from synergynet.weights.tensors import Weights  # noqa: E402
+
+
+def official_of(net: SynergyNet, epoch: int) -> Weights:
+    info = describe(net, training_data="x", frame="protocol", extra={"epoch": epoch})
+    return network_weights(net, info)
+
+
+def official_network(weights: Weights) -> SynergyNet:
+    """The whole network of an official file, with its own face model."""
+    assert weights.face_model is not None
+    return trained_network(weights, weights.face_model, Conventions.official(), dense=True)
 
 
 def same_weights(a: nn.Module, b: nn.Module) -> bool:
@@ -46,7 +56,7 @@ def same_weights(a: nn.Module, b: nn.Module) -> bool:
 def test_official_round_trip_is_byte_identical(net: SynergyNet, tmp_path: Path) -> None:
     first = torch_save(tmp_path / "SynergyNet_checkpoint_epoch_80.pth.tar", net)
     checkpoint = read_official(first)
-    assert checkpoint.epoch == 80
+    assert checkpoint.official is not None and checkpoint.official.epoch == 80
     second = tmp_path / "another_name.pth.tar"
     write_official(second, checkpoint)
     assert second.read_bytes() == first.read_bytes()
@@ -60,16 +70,16 @@ def test_official_round_trip_through_the_network(
     first, second = tmp_path / "a" / "best.pth.tar", tmp_path / "b" / "best.pth.tar"
     first.parent.mkdir()
     second.parent.mkdir()
-    write_official(first, OfficialCheckpoint.from_network(net, epoch=5))
+    write_official(first, official_of(net, epoch=5))
     checkpoint = read_official(first)
-    read = checkpoint.network()
+    read = official_network(checkpoint)
     assert read.conventions == Conventions.official()
     assert not read.training
     assert same_weights(read, net)
-    assert np.array_equal(checkpoint.whitening().mean, whitening.mean)
-    assert np.array_equal(checkpoint.whitening().std, whitening.std)
-    assert checkpoint.face_model().hash == face_model.hash
-    write_official(second, OfficialCheckpoint.from_network(read, epoch=5))
+    assert np.array_equal(checkpoint.described().whitening.mean, whitening.mean)
+    assert np.array_equal(checkpoint.described().whitening.std, whitening.std)
+    assert checkpoint.face_model is not None and checkpoint.face_model.hash == face_model.hash
+    write_official(second, official_of(read, epoch=5))
     assert second.read_bytes() == first.read_bytes()
 
 
@@ -80,7 +90,7 @@ def test_official_file_is_written_from_a_lean_channels_last_network(
     lean = SynergyNet(build_backbone("mobilenet_v2"), face_model, whitening)
     lean.load_state_dict(net.state_dict(), strict=False)
     lean.to(memory_format=torch.channels_last)
-    write_official(tmp_path / "x.pth.tar", OfficialCheckpoint.from_network(lean, epoch=1))
+    write_official(tmp_path / "x.pth.tar", official_of(lean, epoch=1))
     content = torch.load(tmp_path / "x.pth.tar", weights_only=True)
     expected = nn.DataParallel(net).state_dict()
     assert list(content["state_dict"]) == list(expected)
@@ -88,10 +98,13 @@ def test_official_file_is_written_from_a_lean_channels_last_network(
     assert all(value.is_contiguous() for value in content["state_dict"].values())
 
 
-def test_only_mobilenet_has_an_official_file(face_model: FaceModel, whitening: Whitening) -> None:
+def test_only_mobilenet_has_an_official_file(
+    face_model: FaceModel, whitening: Whitening, tmp_path: Path
+) -> None:
     lite = SynergyNet(build_backbone("efficientnet_lite0"), face_model, whitening)
-    with pytest.raises(SynergyNetError, match="does not hold this network's weights"):
-        OfficialCheckpoint.from_network(lite, epoch=1)
+    with pytest.raises(SynergyNetError, match="not this efficientnet_lite0"):
+        write_official(tmp_path / "x.pth.tar", official_of(lite, epoch=1))
+    assert not list(tmp_path.iterdir())
 
 
 def test_102_long_whitening(net: SynergyNet, tmp_path: Path) -> None:
@@ -101,8 +114,8 @@ def test_102_long_whitening(net: SynergyNet, tmp_path: Path) -> None:
     file = tmp_path / "texture.pth.tar"
     torch.save({"epoch": 1, "state_dict": state}, file)
     checkpoint = read_official(file)
-    assert np.array_equal(checkpoint.whitening().mean, net.whitening.mean)
-    assert same_weights(checkpoint.network(), net)
+    assert np.array_equal(checkpoint.described().whitening.mean, net.whitening.mean)
+    assert same_weights(official_network(checkpoint), net)
     write_official(tmp_path / "again.pth.tar", checkpoint)
     assert (tmp_path / "again.pth.tar").read_bytes() == file.read_bytes()
 
@@ -159,7 +172,7 @@ def test_landmarks_off_the_mesh(net: SynergyNet, tmp_path: Path) -> None:
     state["module.u_base"] = state["module.u_base"] + 1
     torch.save({"epoch": 1, "state_dict": state}, tmp_path / "moved.pth.tar")
     with pytest.raises(SynergyNetError, match=r"moved\.pth\.tar.*not vertices"):
-        read_official(tmp_path / "moved.pth.tar").face_model()
+        read_official(tmp_path / "moved.pth.tar")
 
 
 def test_missing_and_oversized_files(tmp_path: Path) -> None:
@@ -180,14 +193,15 @@ def test_basel_face_model_in_a_checkpoint(tmp_path: Path) -> None:
     net = random_net(model, whitening)
     first = torch_save(tmp_path / "best.pth.tar", net)
     checkpoint = read_official(first)
-    found = checkpoint.face_model(triangles=model.triangles)
+    assert checkpoint.face_model is not None
+    found = replace(checkpoint.face_model, triangles=model.triangles)
     assert found.hash == model.hash
     assert np.array_equal(found.landmark_vertices, model.landmark_vertices)
     assert len(found.triangles) == 105_840
-    assert np.array_equal(checkpoint.whitening().std, whitening.std)
+    assert np.array_equal(checkpoint.described().whitening.std, whitening.std)
     write_official(tmp_path / "copy.pth.tar", checkpoint)
     assert (tmp_path / "copy.pth.tar").read_bytes() == first.read_bytes()
-    rebuilt = checkpoint.network(model.triangles)
+    rebuilt = trained_network(checkpoint, found, Conventions.official(), dense=True)
     assert rebuilt.face_model.hash == model.hash
     params = torch.randn(2, 62)
     assert torch.equal(rebuilt.landmarks(params), net.landmarks(params))
@@ -292,7 +306,7 @@ def test_metadata_faults_are_named(net: SynergyNet) -> None:
     good = info_of(net).to_metadata()
     assert all(isinstance(value, str) for value in good.values())
     WeightsInfo.from_metadata({**good, "producer": "an ONNX tool"}, "x.onnx")
-    for key in good:
+    for key in good.keys() - {"crop_rule"}:
         without = {k: v for k, v in good.items() if k != key}
         with pytest.raises(SynergyNetError, match=rf"x\.onnx.*'{key}'.*missing"):
             WeightsInfo.from_metadata(without, "x.onnx")
@@ -304,9 +318,39 @@ def test_metadata_faults_are_named(net: SynergyNet) -> None:
         "accuracy": "[1]",
         "architecture": "not json",
         "whitening": json.dumps({"mean": [0] * 61, "std": [1] * 62}),
+        "crop_rule": '"by_eye"',
+        "detector_calibration": "[1]",
     }.items():
         with pytest.raises(SynergyNetError, match=r"x\.onnx"):
             WeightsInfo.from_metadata({**good, key: value}, "x.onnx")
+
+
+def test_crop_rule_and_calibration_travel_with_the_weights(net: SynergyNet, tmp_path: Path) -> None:
+    plain = info_of(net)
+    assert plain.crop_rule == "landmark_square" and not plain.detector_calibration
+    assert json.loads(plain.to_metadata()["crop_rule"]) == "landmark_square"
+    assert "detector_calibration" not in plain.to_metadata()
+    old = {key: value for key, value in plain.to_metadata().items() if key != "crop_rule"}
+    assert WeightsInfo.from_metadata(old, "x").to_metadata() == plain.to_metadata()
+    calibration = {"yunet": ((0.1, -0.2), (1 / 3, 0.0), (0.5, 1e-9))}
+    info = replace(plain, detector_calibration=calibration)
+    save_checkpoint(tmp_path / "w.safetensors", net, info)
+    _, found = load_checkpoint(tmp_path / "w.safetensors", net.face_model)
+    assert found.detector_calibration == calibration and found.crop_rule == "landmark_square"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        *("[]", "[[1, 2], [3, 4]]", "[[1], [2], [3]]", "5", "[1, 2, 3]", '"abc"', "null"),
+        *("[[1, 2], [3, 4], [5, NaN]]", '[[1, 2], [3, 4], [5, "x"]]', '{"a": 1}'),
+        *("[[1, 2], [3, 4], [5, Infinity]]", f"[[1, 2], [3, 4], [5, {'9' * 400}]]"),
+    ],
+)
+def test_a_hostile_calibration_is_one_sentence(net: SynergyNet, rows: str) -> None:
+    metadata = {**info_of(net).to_metadata(), "detector_calibration": f'{{"yunet": {rows}}}'}
+    with pytest.raises(SynergyNetError, match=r"x\.onnx: metadata field 'detector_calibration'"):
+        WeightsInfo.from_metadata(metadata, "x.onnx")
 
 
 def test_missing_folder_is_named(net: SynergyNet, tmp_path: Path) -> None:

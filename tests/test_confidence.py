@@ -161,7 +161,8 @@ def test_spoiled_crops_are_deterministic_and_of_every_strength() -> None:
 @pytest.mark.slow
 def test_torch_and_onnx_agree_with_the_formula(tmp_path, tiny_model) -> None:
     torch = pytest.importorskip("torch")
-    from synergynet.export.onnx import export_onnx
+    from synergynet.export.graphs import deployment
+    from synergynet.export.onnx import write_onnx
     from synergynet.nets.torch.backbones import build_backbone
     from synergynet.nets.torch.checkpoints import describe, save_checkpoint
     from synergynet.nets.torch.synergynet import SynergyNet
@@ -180,7 +181,7 @@ def test_torch_and_onnx_agree_with_the_formula(tmp_path, tiny_model) -> None:
         plain, error_head=ErrorHead(weight, np.quantile(scores, [0.2, 0.5, 0.8]), [2, 5, 20])
     )
     save_checkpoint(tmp_path / "net.safetensors", net, info)
-    export_onnx(net, info, tmp_path / "net.onnx")
+    write_onnx(deployment(net, info), tmp_path / "net.onnx")
     expected = info.error_head.expected_nme(features)
     assert len(np.unique(expected.round(3))) > 3  # below, between and above the knots
     save_checkpoint(tmp_path / "old.safetensors", net, plain)

@@ -32,7 +32,7 @@ torch = pytest.importorskip("torch", reason="export needs the extra 'train'")
 onnx = pytest.importorskip("onnx", reason="export needs the extra 'train'")
 pytest.importorskip("onnxscript", reason="export needs the extra 'train'")
 
-from synergynet.cli.export import Format, export  # noqa: E402
+from synergynet.cli.export import export  # noqa: E402
 from synergynet.export import graphs, int8, verify  # noqa: E402
 from synergynet.export import onnx as onnx_export  # noqa: E402
 from synergynet.export.torchscript import METADATA_FILE, write_torchscript  # noqa: E402
@@ -334,8 +334,8 @@ def test_verification_sees_different_faces(kit: Kit) -> None:
     ("name", "options", "word"),
     [
         ("net.txt", {}, "unknown ending"),
-        ("net.onnx", {"kind": Format.openvino}, "must end in .xml"),
-        ("net.xml", {"kind": Format.torchscript}, "must end in .pt"),
+        ("net.onnx", {"kind": "openvino"}, "must end in .xml"),
+        ("net.xml", {"kind": "torchscript"}, "must end in .pt"),
         ("net.onnx", {"half": True, "int8": True}, "exclude each other"),
         ("net.pt", {"half": True}, "--half is for onnx and openvino"),
         ("net.pte", {"int8": True}, "--int8 is for onnx and openvino"),

@@ -14,16 +14,20 @@ from synergynet.errors import SynergyNetError  # noqa: E402
 from synergynet.face_model.model import FaceModel  # noqa: E402
 from synergynet.geometry.conventions import Conventions  # noqa: E402
 from synergynet.geometry.params import Whitening  # noqa: E402
+from synergynet.nets.loss_terms import OFFICIAL_WEIGHTS  # noqa: E402
 from synergynet.nets.torch.backbones import build_backbone  # noqa: E402
-from synergynet.nets.torch.blocks import SmallMapDepthwise  # noqa: E402
 from synergynet.nets.torch.efficientnet_lite import (  # noqa: E402
     EfficientNetLite0,
     imagenet_names,
     load_imagenet_weights,
 )
+from synergynet.nets.torch.kernels import (  # noqa: E402
+    SmallMapDepthwise,
+    point_layer,
+    pooled_point_layer,
+)
 from synergynet.nets.torch.landmark_regressor import LandmarkRegressor  # noqa: E402
-from synergynet.nets.torch.losses import OFFICIAL_WEIGHTS  # noqa: E402
-from synergynet.nets.torch.mafa import MAFA, point_layer, pooled_point_layer  # noqa: E402
+from synergynet.nets.torch.mafa import MAFA  # noqa: E402
 from synergynet.nets.torch.synergynet import SynergyNet  # noqa: E402
 
 OFFICIAL, EXACT = Conventions.official(), Conventions.exact()

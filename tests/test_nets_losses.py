@@ -10,10 +10,9 @@ torch = pytest.importorskip("torch")
 from synergynet.errors import SynergyNetError  # noqa: E402
 from synergynet.geometry.conventions import Conventions  # noqa: E402
 from synergynet.geometry.pose import camera_from_pose, rotation_from_euler  # noqa: E402
+from synergynet.nets.loss_terms import NEAR_GIMBAL, OFFICIAL_WEIGHTS  # noqa: E402
 from synergynet.nets.torch.landmark_regressor import LandmarkRegressor  # noqa: E402
 from synergynet.nets.torch.losses import (  # noqa: E402
-    NEAR_GIMBAL,
-    OFFICIAL_WEIGHTS,
     angle_loss,
     coefficient_loss,
     param_loss,

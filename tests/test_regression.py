@@ -16,6 +16,7 @@ from synergynet.geometry import frames, params
 from synergynet.geometry.boxes import largest_side
 from synergynet.geometry.crops import CropBox
 from synergynet.regression import base, cut_crops, load_regressor, loading, normalise
+from synergynet.weights import formats
 
 pytest.importorskip("onnx", reason="the networks are written with onnx")
 
@@ -23,7 +24,8 @@ pytest.importorskip("onnx", reason="the networks are written with onnx")
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("order", ["BGR", "RGB"])
 def test_onnx_normalises_runs_and_dewhitens(tmp_path, tiny_model, half, order) -> None:
-    info = weights_info(tiny_model, channel_order=order)
+    calibration = {"yunet": ((0.0, 0.5), (1.0, 2.0), (1e-3, 0.0))}
+    info = weights_info(tiny_model, channel_order=order, detector_calibration=calibration)
     weight = np.random.default_rng(1).normal(size=(3, 62)).astype(np.float16)
     path = write_onnx(tmp_path / "net.onnx", info, weight=weight, half=half)
     regressor = load_regressor(path, threads=1)
@@ -34,6 +36,7 @@ def test_onnx_normalises_runs_and_dewhitens(tmp_path, tiny_model, half, order) -
     assert answer.dtype == np.float32
     np.testing.assert_allclose(answer, info.whitening.dewhiten(whitened), atol=1e-4)
     assert regressor.info.to_metadata() == info.to_metadata()
+    assert regressor.info.detector_calibration == calibration
     assert regressor.face_model is None
 
 
@@ -110,7 +113,7 @@ def test_absent_shipped_weights_are_said(tmp_path, monkeypatch) -> None:
 def test_without_torch_a_checkpoint_names_the_cure(tmp_path, monkeypatch) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(b"anything")
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SynergyNetError, match=r'pip install "synergynet\[train\]"'):
         load_regressor(path)
 
@@ -209,7 +212,8 @@ def test_crops_and_back_projection_agree(side: int) -> None:
 def test_the_official_checkpoint_brings_its_face_model(tmp_path, tiny_model) -> None:
     torch = pytest.importorskip("torch")
     from synergynet.nets.torch.backbones import build_backbone
-    from synergynet.nets.torch.official_checkpoint import OfficialCheckpoint, write_official
+    from synergynet.nets.torch.checkpoints import describe, network_weights
+    from synergynet.nets.torch.official_checkpoint import write_official
     from synergynet.nets.torch.synergynet import SynergyNet
 
     torch.manual_seed(0)
@@ -219,7 +223,8 @@ def test_the_official_checkpoint_brings_its_face_model(tmp_path, tiny_model) -> 
     model = replace(tiny_model, landmark_vertices=vertices, landmark_weights=weights)
     net = SynergyNet(build_backbone("mobilenet_v2"), model, weights_info(model).whitening)
     path = tmp_path / "best.pth.tar"
-    write_official(path, OfficialCheckpoint.from_network(net, 80))
+    info = describe(net, training_data="none", frame="protocol")
+    write_official(path, network_weights(net, info))
     regressor = load_regressor(path)
     assert regressor.face_model is not None
     regressor.info.check_face_model(regressor.face_model, str(path))

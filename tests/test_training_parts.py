@@ -67,7 +67,7 @@ def test_official_schedule_is_the_published_one() -> None:
 
 def test_official_recipe_augments_as_published() -> None:
     from synergynet.datasets.augmentation import AugmentationConfig
-    from synergynet.nets.torch.losses import OFFICIAL_WEIGHTS
+    from synergynet.nets.loss_terms import OFFICIAL_WEIGHTS
 
     config = load_config(OFFICIAL)
     assert config.augmentation == AugmentationConfig.official()

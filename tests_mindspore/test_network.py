@@ -19,8 +19,8 @@ from synergynet.nets.loss_terms import LOSS_NAMES
 from synergynet.nets.mindspore.synergynet import Objective, SynergyNet, load_tensors, read_tensors
 from synergynet.training.config import OptimizerConfig
 from synergynet.training.mindspore.optimizers import Gradients, Optimizer, trained_parameters
-from synergynet.weights.architectures import ARCHITECTURES, state_shapes
-from synergynet.weights.names import COUNTER, mindspore_names
+from synergynet.weights.architectures import ARCHITECTURES, COUNTER, state_shapes
+from synergynet.weights.names import mindspore_names
 from synergynet.weights.tensors import Weights, read_safetensors_weights
 
 ALL = dict.fromkeys(LOSS_NAMES, 1.0)

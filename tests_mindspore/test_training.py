@@ -18,7 +18,8 @@ from synergynet.regression import load_regressor
 from synergynet.training.config import TrainConfig
 from synergynet.training.mindspore.backend import dropout_factors
 from synergynet.training.run import Trainer
-from synergynet.weights.tensors import Weights, write_ckpt_weights
+from synergynet.weights.ckpt_weights import write_ckpt_weights
+from synergynet.weights.tensors import Weights
 
 DATA = {"crops": "crops", "list": "list", "params": "params", "face_model": "3dmm_data"}
 

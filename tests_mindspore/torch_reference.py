@@ -13,9 +13,9 @@ from helpers import make_tiny_model, random_params
 
 from synergynet.geometry.conventions import Conventions
 from synergynet.geometry.params import Whitening
+from synergynet.nets.loss_terms import LOSS_NAMES
 from synergynet.nets.torch.backbones import build_backbone
 from synergynet.nets.torch.checkpoints import describe, save_checkpoint
-from synergynet.nets.torch.losses import LOSS_NAMES
 from synergynet.nets.torch.synergynet import SynergyNet
 from synergynet.training.config import OptimizerConfig
 from synergynet.training.torch.network import build_optimizer

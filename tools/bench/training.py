@@ -24,7 +24,7 @@ from synergynet.datasets.readers.crop_list import LabelledCrops
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.sources import resolve_face_model
 from synergynet.geometry import params, pose
-from synergynet.nets.torch.losses import OFFICIAL_WEIGHTS
+from synergynet.nets.loss_terms import OFFICIAL_WEIGHTS
 from synergynet.training.config import TrainConfig, load_config
 from synergynet.training.logs import PHASES
 from synergynet.training.run import Trainer

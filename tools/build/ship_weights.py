@@ -23,7 +23,8 @@ from shared.held_back import best_checkpoint, held_back_crops, read_recipe
 
 from synergynet.datasets.readers.aflw2000_crops import load_aflw2000
 from synergynet.evaluation import evaluate_regressor
-from synergynet.export.onnx import export_onnx
+from synergynet.export.graphs import deployment
+from synergynet.export.onnx import write_onnx
 from synergynet.nets.torch.checkpoints import load_checkpoint, save_checkpoint
 from synergynet.regression import load_regressor
 from synergynet.regression.loading import DEFAULT_WEIGHTS
@@ -54,8 +55,8 @@ def main() -> None:
     trials = {}
     with tempfile.TemporaryDirectory() as folder:
         for half in (False, True):
-            trial = Path(folder) / f"half_{half}.onnx"
-            difference = export_onnx(net, info, trial, half_weights=half)
+            trial, deployed = Path(folder) / f"half_{half}.onnx", deployment(net, info)
+            difference = write_onnx(deployed, trial, "float16" if half else "float32")["params"]
             found = measure(model, load_regressor(trial).predict(images), held_back)
             trials[half] = found
             print(
@@ -79,7 +80,7 @@ def main() -> None:
             }
     info = replace(info, accuracy={**info.accuracy, **{k: round(v, 4) for k, v in figures.items()}})
     DEFAULT_WEIGHTS.parent.mkdir(exist_ok=True)
-    export_onnx(net, info, DEFAULT_WEIGHTS, half_weights=half)
+    write_onnx(deployment(net, info), DEFAULT_WEIGHTS, "float16" if half else "float32")
     WEIGHTS.mkdir(exist_ok=True)
     checkpoint = WEIGHTS / f"{info.architecture}.safetensors"
     save_checkpoint(checkpoint, net, info, half_weights=half)

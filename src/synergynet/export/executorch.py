@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
-import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import SynergyNetError
 from ..files.whole_file import whole_file
 from .graphs import Deployment
+from .quiet import quiet
 from .verify import verify
 
 MAX_BATCH = 8
@@ -35,7 +31,7 @@ def write_executorch(deployed: Deployment, path: str | Path) -> dict[str, float]
         SynergyNetError: ExecuTorch is not installed or has no XNNPACK here, or the file disagrees.
     """
     target = Path(path)
-    with _quiet():
+    with quiet(stderr=True):
         try:
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
                 XnnpackPartitioner,
@@ -75,23 +71,3 @@ def write_executorch(deployed: Deployment, path: str | Path) -> dict[str, float]
                 return [a.numpy().copy() for a in method.execute([torch.from_numpy(batch)])]
 
             return verify(deployed, run, "float32", target, batches=(1, MAX_BATCH, MAX_BATCH))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back what ExecuTorch and its helpers print while they are imported and at work.
-
-    Part of it comes from C++, so the file descriptor is turned away.
-    """
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    with tempfile.TemporaryFile() as sink, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        kept = os.dup(2)
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            logging.disable(before)

@@ -26,10 +26,10 @@ from ..geometry.params import EXPRESSION, INPUT_MEAN, INPUT_SIZE, INPUT_STD, POS
 from ..geometry.pose import GIMBAL_COSINE
 from ..nets.torch.blocks import ThreeHeadBackbone
 from ..nets.torch.expected_error import AssessedBackbone, ExpectedError
-from ..nets.torch.synergynet import SynergyNet, flat_basis
-from ..regression.base import normalise
-from ..regression.onnx_session import EXPECTED_NME
+from ..nets.torch.synergynet import SynergyNet
+from ..regression.base import EXPECTED_NME, normalise
 from ..weights.info import WeightsInfo
+from ..weights.official import flat_basis
 
 Precision = Literal["float32", "float16", "int8"]
 """Of the weights: ``float16`` computes in float32, ``int8`` the backbone in 8 bits."""
@@ -149,21 +149,31 @@ class Deployment:
 
 
 def deployment(net: SynergyNet, info: WeightsInfo, *, whole: bool = False) -> Deployment:
-    """What of ``net`` is deployed; MAFA and the landmark regressor are not.
+    """What of ``net`` is deployed; see :func:`backbone_deployment`."""
+    return backbone_deployment(net.backbone, info, net.face_model if whole else None)
+
+
+def backbone_deployment(
+    backbone: ThreeHeadBackbone, info: WeightsInfo, face_model: FaceModel | None = None
+) -> Deployment:
+    """A network's deployed part; MAFA and the landmark regressor are not.
 
     Args:
-        whole: also normalise, dewhiten and decode, with ``net``'s face model inside.
+        backbone: the trained part.
+        info: of its weights.
+        face_model: also normalise, dewhiten and decode, with this face model inside.
     """
     head = info.error_head
-    if whole:
-        model: FaceModel | None = net.face_model
-        module: nn.Module = WholeFace(net, info)
-        outputs = WHOLE_OUTPUTS + (() if head is None else (EXPECTED_NME,))
+    module: nn.Module
+    outputs: tuple[str, ...]
+    if face_model is not None:
+        module, outputs = WholeFace(backbone, info, face_model), WHOLE_OUTPUTS
+    elif head is not None:
+        module, outputs = AssessedBackbone(backbone, head), (PARAMS,)
     else:
-        model = None
-        module = ParamsOnly(net.backbone) if head is None else AssessedBackbone(net.backbone, head)
-        outputs = (PARAMS,) if head is None else (PARAMS, EXPECTED_NME)
-    return Deployment(module.eval(), outputs, info, model)
+        module, outputs = ParamsOnly(backbone), (PARAMS,)
+    outputs += () if head is None else (EXPECTED_NME,)
+    return Deployment(module.eval(), outputs, info, face_model)
 
 
 class ParamsOnly(nn.Module):
@@ -181,14 +191,17 @@ class ParamsOnly(nn.Module):
 class WholeFace(nn.Module):
     """Pixels to mesh in one graph: normalisation, backbone, dewhitening, face model, pose."""
 
-    def __init__(self, net: SynergyNet, info: WeightsInfo) -> None:
+    def __init__(self, backbone: ThreeHeadBackbone, info: WeightsInfo, model: FaceModel) -> None:
         super().__init__()
-        model = net.face_model
-        self.backbone = net.backbone
+        self.backbone = backbone
         self.expected_error = None if info.error_head is None else ExpectedError(info.error_head)
         self.reverse_channels = info.channel_order == "RGB"
-        scale, offset = crop_frame(info)
-        self.scale, self.offset = scale, offset
+        # To 0-based pixels of the crop. ``pixel`` answers are those, counted from 1; ``protocol``
+        # ones run from 0 to 120 between the first and the last pixel centre of the box
+        # (``frames.x120_to_photo1``).
+        pixel = info.frame == "pixel"
+        self.scale = 1.0 if pixel else (INPUT_SIZE - 1) / INPUT_SIZE
+        self.offset = -1.0 if pixel else 0.0
         arrays = {
             "param_mean": info.whitening.mean,
             "param_std": info.whitening.std,
@@ -245,15 +258,6 @@ class WholeFace(nn.Module):
         x, y, z = moved.unbind(2)
         first, scale = self.offset, self.scale
         return torch.stack([x * scale + first, (CROP_FLIP - y) * scale + first, z * scale], dim=2)
-
-
-def crop_frame(info: WeightsInfo) -> tuple[float, float]:
-    """Scale and offset from a network's answers to 0-based pixels of the 120x120 crop.
-
-    ``pixel`` answers are those pixels counted from 1. ``protocol`` answers run from 0 to 120
-    between the first and the last pixel centre of the box (``frames.x120_to_photo1``).
-    """
-    return (1.0, -1.0) if info.frame == "pixel" else ((INPUT_SIZE - 1) / INPUT_SIZE, 0.0)
 
 
 def nearest_rotation(camera: Tensor) -> Tensor:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from ..datasets.readers.crop_list import read_crops, read_list
 from ..datasets.splits import validation_mask
 from ..errors import SynergyNetError
 from ..geometry.params import INPUT_SIZE
+from .quiet import quiet
 
 CALIBRATION_CROPS = 256
 _BATCH = 16
@@ -76,7 +74,7 @@ def quantise(path: Path, batch: NDArray[Any], input_name: str) -> None:
     Args:
         batch: inputs to calibrate on.
     """
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder, _quiet():
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder, quiet():
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(path, prepared, skip_symbolic_shape=True)
         quantize_static(
@@ -110,15 +108,3 @@ class _Batches(CalibrationDataReader):
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         part = next(self._parts, None)
         return None if part is None else {self._name: part}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantiser logs advice that is followed already to the root logger."""
-    root = logging.getLogger()
-    before = root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

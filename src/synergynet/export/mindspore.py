@@ -15,7 +15,8 @@ from ..errors import SynergyNetError
 from ..files.whole_file import whole_file
 from ..geometry.params import INPUT_SIZE
 from ..nets.mindspore.backbones import ImageToParams
-from ..nets.mindspore.synergynet import load_tensors
+from ..nets.mindspore.synergynet import trained_backbone
+from ..weights.ckpt import message_field
 from ..weights.tensors import Weights
 
 FORMATS = {".mindir": "MINDIR", ".onnx": "ONNX", ".air": "AIR"}
@@ -36,7 +37,7 @@ class Deployed(nn.Cell):
         return self.network(crops)[0]
 
 
-def export_graph(weights: Weights, path: str | Path) -> float:
+def write_graph(path: str | Path, weights: Weights) -> float:
     """Write the backbone as the format of ``path``'s suffix, one crop per call.
 
     Returns:
@@ -44,21 +45,16 @@ def export_graph(weights: Weights, path: str | Path) -> float:
         crops. AIR cannot be run here and counts as 0.
 
     Raises:
-        SynergyNetError: an unknown suffix, AIR away from an Ascend, or the file disagrees.
+        SynergyNetError: AIR away from an Ascend, or the file disagrees.
     """
     target = Path(path)
     suffix = target.suffix.lower()
-    if suffix not in FORMATS:
-        raise SynergyNetError(f"{target}: MindSpore exports {', '.join(FORMATS)}")
     if suffix == ".air" and mindspore.get_context("device_target") != "Ascend":
         raise SynergyNetError(
             f"{target}: AIR is a format of Ascend processors, and MindSpore writes it only on "
             "a machine that has one; take .mindir or .onnx here"
         )
-    info = weights.described()
-    network = ImageToParams(info.architecture)
-    load_tensors(network, weights.tensors, "I2P.")
-    deployed = Deployed(network).set_train(False)
+    deployed = Deployed(trained_backbone(weights)).set_train(False)
     crops = np.random.default_rng(0).uniform(-1, 1, (BATCH, 3, INPUT_SIZE, INPUT_SIZE))
     example = Tensor(crops.astype(np.float32))
     with whole_file(target) as partial:
@@ -70,7 +66,7 @@ def export_graph(weights: Weights, path: str | Path) -> float:
             ) from error
         wanted = deployed(example).asnumpy()
         if suffix == ".onnx":
-            _add_metadata(partial, info.to_metadata())
+            _add_metadata(partial, weights.described().to_metadata())
         worst = _difference(partial, suffix, crops.astype(np.float32), wanted)
         if not worst <= TOLERANCE:
             raise SynergyNetError(
@@ -95,8 +91,6 @@ def _difference(path: Path, suffix: str, crops: np.ndarray, wanted: np.ndarray) 
 
 def _add_metadata(path: Path, metadata: dict[str, str]) -> None:
     """Append ``metadata_props`` (field 14 of ONNX's ModelProto): protobuf concatenates messages."""
-    from ..weights.ckpt import message_field
-
     with path.open("ab") as stream:
         for key, value in metadata.items():
             pair = message_field(1, key.encode()) + message_field(2, value.encode())

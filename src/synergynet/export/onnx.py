@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +14,15 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from ..files.whole_file import whole_file
-from ..nets.torch.synergynet import SynergyNet
-from ..weights.info import WeightsInfo
-from .graphs import CROPS, PARAMS, Deployment, Precision, deployment
+from .graphs import CROPS, Deployment, Precision
 from .int8 import quantise
-from .verify import Run, verify
+from .quiet import quiet
+from .verify import verify
 
 OPSET = 18
 _MIN_HALF_ELEMENTS = 64
 _EXACT = ("param_mean", "param_std", "landmark_mean", "dense_mean")
 """Never stored as float16: a mean face in micrometres does not fit."""
-
-
-def export_onnx(
-    net: SynergyNet, info: WeightsInfo, path: str | Path, *, half_weights: bool = False
-) -> float:
-    """Write the parameters alone: normalised crops (N, 3, 120, 120) -> whitened params (N, 62).
-
-    Returns the largest difference in whitened units; see :func:`write_onnx`.
-    """
-    precision: Precision = "float16" if half_weights else "float32"
-    return write_onnx(deployment(net, info), path, precision)[PARAMS]
 
 
 def write_onnx(
@@ -62,7 +47,7 @@ def write_onnx(
     """
     target = Path(path)
     with whole_file(target, "model.onnx") as partial:
-        with quiet_exporter():
+        with quiet():
             torch.onnx.export(
                 deployed.module,
                 (deployed.example(),),
@@ -86,32 +71,13 @@ def write_onnx(
         helper.set_model_props(model, metadata)
         onnx.checker.check_model(model)
         onnx.save(model, partial)
-        return verify(deployed, onnx_runner(partial), precision, target)
+        session = onnxruntime.InferenceSession(partial, providers=["CPUExecutionProvider"])
 
+        def run(batch: NDArray[Any]) -> Sequence[NDArray[Any]]:
+            answers: list[NDArray[Any]] = session.run(None, {CROPS: batch})
+            return answers
 
-def onnx_runner(path: Path) -> Run:
-    """ONNX Runtime on one file, as ``verify`` wants it."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-    def run(batch: NDArray[Any]) -> Sequence[NDArray[Any]]:
-        answers: list[NDArray[Any]] = session.run(None, {CROPS: batch})
-        return answers
-
-    return run
-
-
-@contextmanager
-def quiet_exporter() -> Iterator[None]:
-    """Silence the exporter's remarks about packages that this network does not use."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+        return verify(deployed, run, precision, target)
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:

@@ -55,8 +55,13 @@ def verification_crops() -> NDArray[np.uint8]:
     return np.concatenate([views, views[:, :, ::-1]])
 
 
-def compare(
-    deployment: Deployment, run: Run, *, batches: Sequence[int] = (1, 5)
+def verify(
+    deployment: Deployment,
+    run: Run,
+    precision: Precision,
+    target: Path,
+    *,
+    batches: Sequence[int] = (1, 5),
 ) -> dict[str, float]:
     """Largest difference of each output between the network and the file on real crops.
 
@@ -65,6 +70,10 @@ def compare(
 
     Args:
         batches: sizes of the first batches; the rest of the crops follow as one.
+
+    Raises:
+        SynergyNetError: it is too large, or the file does not run; to be raised before the file
+            appears.
     """
     crops = verification_crops()
     edges = np.cumsum([0, *batches, len(crops)]).clip(max=len(crops))
@@ -75,13 +84,26 @@ def compare(
         batch = deployment.inputs(crops[start:end])
         with torch.inference_mode():
             wanted = [a.numpy() for a in deployment.module(torch.from_numpy(batch))]
-        found = run(batch)
+        try:
+            found = run(batch)
+        except Exception as error:  # each runtime has its own kinds
+            reason = " ".join(str(error).split())[:200]
+            raise SynergyNetError(
+                f"{target}: the exported network cannot be run ({reason}); nothing was written"
+            ) from error
         for name, ours, theirs in zip(deployment.outputs, wanted, found, strict=True):
-            if theirs.shape != ours.shape:
-                return dict.fromkeys(deployment.outputs, float("inf"))
-            difference = _difference(name, ours, np.asarray(theirs, np.float64), deployment)
-            # A comparison with NaN is false: let it through to the caller as NaN.
+            difference = float("inf")
+            if theirs.shape == ours.shape:
+                difference = _difference(name, ours, np.asarray(theirs, np.float64), deployment)
+            # A comparison with NaN is false: let it through as NaN.
             worst[name] = difference if not difference <= worst[name] else worst[name]
+    for name, difference in worst.items():
+        limit = TOLERANCES[precision][name]
+        if not difference <= limit:
+            raise SynergyNetError(
+                f"{target}: the exported network differs by {difference:.2g} in {name} "
+                f"(limit {limit:g}) on real crops; nothing was written"
+            )
     return worst
 
 
@@ -99,35 +121,3 @@ def _difference(
     if name == "expected_nme":
         return float((gap / np.maximum(np.abs(ours), 1e-6)).max())
     return float(gap.max())
-
-
-def verify(
-    deployment: Deployment,
-    run: Run,
-    precision: Precision,
-    target: Path,
-    *,
-    batches: Sequence[int] = (1, 5),
-) -> dict[str, float]:
-    """:func:`compare`, and an error where the file differs too much.
-
-    Raises:
-        SynergyNetError: it does; to be raised before the file appears.
-    """
-    try:
-        worst = compare(deployment, run, batches=batches)
-    except SynergyNetError:
-        raise
-    except Exception as error:  # each runtime has its own kinds
-        reason = " ".join(str(error).split())[:200]
-        raise SynergyNetError(
-            f"{target}: the exported network cannot be run ({reason}); nothing was written"
-        ) from error
-    for name, difference in worst.items():
-        limit = TOLERANCES[precision][name]
-        if not difference <= limit:
-            raise SynergyNetError(
-                f"{target}: the exported network differs by {difference:.2g} in {name} "
-                f"(limit {limit:g}) on real crops; nothing was written"
-            )
-    return worst

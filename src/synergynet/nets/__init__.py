@@ -1,1 +1,1 @@
-"""The network in torch: backbones, MAFA, landmark regressor, losses, checkpoints."""
+"""The network: what both frameworks share, ``torch`` and ``mindspore``."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from ..errors import SynergyNetError
-from ..weights.architectures import ARCHITECTURES
+from ..weights.architectures import check_architecture
 
 BACKBONES: Mapping[str, str] = {
     "mobilenet_v2": "mobilenet_v2:MobileNetV2",
@@ -27,8 +27,6 @@ BACKBONES: Mapping[str, str] = {
 }
 """Name -> file and class below ``nets/torch``; a class that stands for several is told the name."""
 
-IN_MINDSPORE = tuple(ARCHITECTURES)
-
 
 def check_backbone(name: str, backend: str = "torch") -> None:
     """Raise SynergyNetError for a name that the backend lacks, naming the nearest that it has.
@@ -36,10 +34,9 @@ def check_backbone(name: str, backend: str = "torch") -> None:
     Args:
         backend: ``torch`` or ``mindspore``.
     """
-    known = tuple(BACKBONES) if backend == "torch" else IN_MINDSPORE
-    if name in known:
-        return
-    nearest = get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {nearest[0]!r}? Known are" if nearest else "choose from"
-    where = "" if backend == "torch" else " in MindSpore"
-    raise SynergyNetError(f"Unknown backbone {name!r}{where}; {hint}: {', '.join(known)}.")
+    if backend == "mindspore":
+        check_architecture(name)
+    elif name not in BACKBONES:
+        nearest = get_close_matches(name.lower(), BACKBONES, n=1)
+        hint = f"did you mean {nearest[0]!r}? Known are" if nearest else "choose from"
+        raise SynergyNetError(f"Unknown backbone {name!r}; {hint}: {', '.join(BACKBONES)}.")

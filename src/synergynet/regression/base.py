@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,6 +19,9 @@ from ..weights.info import ChannelOrder, WeightsInfo
 
 CHUNK = 128
 """Crops per network call: bounds the activations of a large batch at a few hundred MB."""
+
+EXPECTED_NME = "expected_nme"
+"""Name of a graph's optional output; files without it load, and have no expected errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,38 +87,95 @@ def normalise(crops: NDArray[np.uint8], channel_order: ChannelOrder = "BGR") -> 
     return planes
 
 
-def predict_in_chunks(
-    run: Callable[[NDArray[np.float32]], Sequence[FloatArray]],
-    crops: NDArray[np.uint8],
-    info: WeightsInfo,
-    *,
-    assessed: bool,
-) -> Prediction:
-    """Normalise, ``run`` and dewhiten, chunk by chunk.
+class NetworkRegressor(ABC):
+    """What all networks share: normalise, run, dewhiten, chunk by chunk.
 
-    Args:
-        run: (n, 3, 120, 120) -> whitened (n, 62) and, if ``assessed``, expected NME (n,).
-
-    Raises:
-        ValueError: ``crops`` is not (N, 120, 120, 3) uint8.
-        SynergyNetError: the network answers in another shape or with NaN.
+    Attributes:
+        info: of the weights.
+        face_model: the one that came with them, if any.
+        assessed: whether the network also answers with expected errors.
     """
-    if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (INPUT_SIZE, INPUT_SIZE, 3):
-        raise ValueError(f"crops are {crops.dtype} {crops.shape}, expected uint8 (N, 120, 120, 3)")
-    out = np.empty((len(crops), N_PARAMS), dtype=np.float32)
-    expected = np.empty(len(crops), dtype=np.float32) if assessed else None
-    for start in range(0, len(crops), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        answers = run(normalise(crops[chunk], info.channel_order))
-        out[chunk] = info.whitening.dewhiten(_shaped(answers[0], out[chunk].shape, info))
-        if expected is not None:
-            expected[chunk] = _shaped(answers[1], expected[chunk].shape, info)
-    if not np.isfinite(out).all() or (expected is not None and not np.isfinite(expected).all()):
-        raise SynergyNetError(
-            f"the network '{info.architecture}' answers with numbers that are not finite; "
-            "its weights are damaged"
-        )
-    return Prediction(out, expected)
+
+    info: WeightsInfo
+    face_model: FaceModel | None = None
+    assessed: bool = False
+
+    @abstractmethod
+    def _run(self, planes: NDArray[np.float32]) -> Sequence[FloatArray]:
+        """(n, 3, 120, 120) -> whitened (n, 62) and, if ``assessed``, expected NME (n,)."""
+
+    def predict(self, crops: NDArray[np.uint8], /) -> FloatArray:
+        """(N, 120, 120, 3) uint8 BGR -> (N, 62) float32 raw parameters."""
+        return self.assess(crops).params
+
+    def assess(self, crops: NDArray[np.uint8], /) -> Prediction:
+        """(N, 120, 120, 3) uint8 BGR -> parameters and, if the network has them, expected errors.
+
+        Raises:
+            ValueError: ``crops`` is of another shape or type.
+            SynergyNetError: the network answers in another shape or with NaN.
+        """
+        size = (INPUT_SIZE, INPUT_SIZE, 3)
+        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != size:
+            raise ValueError(
+                f"crops are {crops.dtype} {crops.shape}, expected uint8 (N, 120, 120, 3)"
+            )
+        info = self.info
+        out = np.empty((len(crops), N_PARAMS), dtype=np.float32)
+        expected = np.empty(len(crops), dtype=np.float32) if self.assessed else None
+        for start in range(0, len(crops), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            answers = self._run(normalise(crops[chunk], info.channel_order))
+            out[chunk] = info.whitening.dewhiten(_shaped(answers[0], out[chunk].shape, info))
+            if expected is not None:
+                expected[chunk] = _shaped(answers[1], expected[chunk].shape, info)
+        if not np.isfinite(out).all() or (expected is not None and not np.isfinite(expected).all()):
+            raise SynergyNetError(
+                f"the network '{info.architecture}' answers with numbers that are not finite; "
+                "its weights are damaged"
+            )
+        return Prediction(out, expected)
+
+
+class GraphRegressor(NetworkRegressor):
+    """A network in a file for deployment, whose metadata and interface have to be checked."""
+
+    def _describe(
+        self,
+        source: str | Path,
+        metadata: Mapping[str, str],
+        inputs: Sequence[Sequence[int | str | None]],
+        outputs: Mapping[str, int | str | None],
+    ) -> None:
+        """Set ``info`` and ``assessed``.
+
+        Args:
+            source: the file, for messages.
+            metadata: strings of the file.
+            inputs: shape of each.
+            outputs: size of the last axis of each, by name.
+
+        Raises:
+            SynergyNetError: not a network of parameters that takes normalised crops.
+        """
+        if metadata.get("graph") == json.dumps("whole"):
+            raise SynergyNetError(
+                f"{source}: a whole graph (uint8 crops in, landmarks and mesh out) for programs "
+                "of your own; synergynet runs the parameters alone: export the network without "
+                "--whole"
+            )
+        self.info = WeightsInfo.from_metadata(metadata, str(source))
+        if len(inputs) != 1 or [*inputs[0]][1:] != [3, INPUT_SIZE, INPUT_SIZE]:
+            raise SynergyNetError(
+                f"{source}: takes {inputs or 'nothing'}, expected one input of float32 "
+                f"(N, 3, {INPUT_SIZE}, {INPUT_SIZE}); export the network with synergynet export"
+            )
+        if next(iter(outputs.values()), None) != N_PARAMS:
+            raise SynergyNetError(
+                f"{source}: its first output is not (N, {N_PARAMS}) parameters; "
+                "export the network with synergynet export"
+            )
+        self.assessed = EXPECTED_NME in [*outputs][1:]
 
 
 def _shaped(answer: FloatArray, shape: tuple[int, ...], info: WeightsInfo) -> FloatArray:

@@ -14,18 +14,14 @@ import mindspore
 from mindspore import Tensor
 
 from ..errors import SynergyNetError
-from ..face_model.model import FaceModel
 from ..geometry.params import FloatArray
-from ..nets.mindspore.backbones import ImageToParams
-from ..nets.mindspore.synergynet import load_tensors
-from ..weights.info import WeightsInfo
-from ..weights.tensors import Weights, official_face_model, read_ckpt_weights
-from .base import Prediction, predict_in_chunks
-
-_PART = "I2P."
+from ..nets.mindspore.synergynet import trained_backbone
+from ..weights.formats import read_weights
+from ..weights.tensors import Weights
+from .base import NetworkRegressor
 
 
-class MindSporeRegressor:
+class MindSporeRegressor(NetworkRegressor):
     """A MindSpore backbone behind :class:`~synergynet.regression.base.ParamsRegressor`.
 
     It runs in the mode that is set (``mindspore.set_context(mode=...)``), Graph or PyNative.
@@ -35,20 +31,9 @@ class MindSporeRegressor:
     """
 
     def __init__(self, weights: Weights) -> None:
-        self.info: WeightsInfo = weights.described()
-        self.face_model: FaceModel | None = official_face_model(weights)
-        self._network = ImageToParams(self.info.architecture)
-        load_tensors(self._network, weights.tensors, _PART)
-        self._network.set_train(False)
-
-    def predict(self, crops: NDArray[np.uint8], /) -> FloatArray:
-        """(N, 120, 120, 3) uint8 BGR -> (N, 62) float32 raw parameters."""
-        return self.assess(crops).params
-
-    def assess(self, crops: NDArray[np.uint8], /) -> Prediction:
-        """(N, 120, 120, 3) uint8 BGR -> parameters and, if calibrated, expected errors."""
-        assessed = self.info.error_head is not None
-        return predict_in_chunks(self._run, crops, self.info, assessed=assessed)
+        self.info, self.face_model = weights.described(), weights.face_model
+        self.assessed = self.info.error_head is not None
+        self._network = trained_backbone(weights)
 
     def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
         params, pooled = (answer.asnumpy() for answer in self._network(Tensor(planes)))
@@ -56,8 +41,8 @@ class MindSporeRegressor:
         return [params] if head is None else [params, head.expected_nme(pooled)]
 
 
-def load_ckpt(path: Path, *, device: str) -> MindSporeRegressor:
-    """The backbone of a ``.ckpt`` written by ``synergynet convert`` or ``synergynet train``.
+def load(path: Path, *, device: str = "cpu", threads: int = 0) -> MindSporeRegressor:
+    """The backbone of a checkpoint of any format; ``threads`` are set once for a process.
 
     Raises:
         SynergyNetError: missing, damaged, not such a checkpoint, or no such device.
@@ -68,4 +53,4 @@ def load_ckpt(path: Path, *, device: str) -> MindSporeRegressor:
             mindspore.set_device(target)
     except (RuntimeError, ValueError) as error:
         raise SynergyNetError(f"MindSpore has no device '{device}' here; use cpu") from error
-    return MindSporeRegressor(read_ckpt_weights(path))
+    return MindSporeRegressor(read_weights(path))

@@ -8,8 +8,6 @@ of that name; weights may be stored as float16 behind Cast nodes, or as int8 (QD
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +15,14 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from ..face_model.model import FaceModel
-from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray
-from ..weights.info import WeightsInfo
-from .base import Prediction, predict_in_chunks
+from ..geometry.params import FloatArray
+from .base import EXPECTED_NME, GraphRegressor
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ERRORS_ONLY = 3
-EXPECTED_NME = "expected_nme"
-"""Name of the optional output; files without it load, and have no expected errors."""
 
 
-class OnnxRegressor:
+class OnnxRegressor(GraphRegressor):
     """ONNX Runtime behind :class:`~synergynet.regression.base.ParamsRegressor`.
 
     Args:
@@ -39,8 +33,6 @@ class OnnxRegressor:
     Raises:
         SynergyNetError: not such a file, or a device that is not there.
     """
-
-    face_model: FaceModel | None = None
 
     def __init__(self, path: str | Path, *, device: str = "cpu", threads: int = 0) -> None:
         options = onnxruntime.SessionOptions()
@@ -53,47 +45,19 @@ class OnnxRegressor:
             raise SynergyNetError(
                 f"{path}: not a complete ONNX model; copy or download it again"
             ) from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        refuse_whole(metadata, str(path))
-        self.info = WeightsInfo.from_metadata(metadata, str(path))
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        expected = ["tensor(float)", 3, INPUT_SIZE, INPUT_SIZE]
-        found = [inputs[0].type, *inputs[0].shape[1:]] if inputs else []
-        if len(inputs) != 1 or found != expected or self.info.input_size != INPUT_SIZE:
-            raise SynergyNetError(
-                f"{path}: takes {found or 'nothing'}, expected one input of float32 "
-                f"(N, 3, {INPUT_SIZE}, {INPUT_SIZE}); export the network with synergynet export"
-            )
-        if not outputs or outputs[0].shape[-1:] != [N_PARAMS]:
-            raise SynergyNetError(
-                f"{path}: its first output is not (N, {N_PARAMS}) parameters; "
-                "export the network with synergynet export"
-            )
+        self._describe(
+            path,
+            self._session.get_modelmeta().custom_metadata_map,
+            [port.shape if port.type == "tensor(float)" else [port.type] for port in inputs],
+            {port.name: port.shape[-1] if port.shape else None for port in outputs},
+        )
         self._input = inputs[0].name
-        self._outputs = [outputs[0].name]
-        if any(output.name == EXPECTED_NME for output in outputs[1:]):
-            self._outputs.append(EXPECTED_NME)
-
-    def predict(self, crops: NDArray[np.uint8], /) -> FloatArray:
-        """(N, 120, 120, 3) uint8 BGR -> (N, 62) float32 raw parameters."""
-        return self.assess(crops).params
-
-    def assess(self, crops: NDArray[np.uint8], /) -> Prediction:
-        """(N, 120, 120, 3) uint8 BGR -> parameters and, if the file has them, expected errors."""
-        return predict_in_chunks(self._run, crops, self.info, assessed=len(self._outputs) > 1)
+        self._outputs = [outputs[0].name, *([EXPECTED_NME] if self.assessed else [])]
 
     def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
         answers = self._session.run(self._outputs, {self._input: planes})
         return [np.asarray(answer) for answer in answers]
-
-
-def refuse_whole(metadata: Mapping[str, str], source: str) -> None:
-    """Raise SynergyNetError for a graph that was exported with ``--whole``."""
-    if metadata.get("graph") == json.dumps("whole"):
-        raise SynergyNetError(
-            f"{source}: a whole graph (uint8 crops in, landmarks and mesh out) for programs of "
-            "your own; synergynet runs the parameters alone: export the network without --whole"
-        )
 
 
 def _providers(device: str) -> list[str]:

@@ -9,62 +9,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from ..face_model.model import FaceModel
-from ..geometry.params import INPUT_SIZE, N_PARAMS, FloatArray
-from ..weights.info import WeightsInfo
-from .base import Prediction, predict_in_chunks
-from .onnx_session import EXPECTED_NME, refuse_whole
+from ..geometry.params import FloatArray
+from .base import EXPECTED_NME, GraphRegressor
 
 RT_INFO = "synergynet"
 """Where in the model's runtime information our metadata are."""
 
 
-class OpenVinoRegressor:
+class OpenVinoRegressor(GraphRegressor):
     """OpenVINO on the CPU behind :class:`~synergynet.regression.base.ParamsRegressor`.
 
     Args:
         path: .xml of ``synergynet export``, its .bin beside it.
+        device: ``cpu``.
         threads: of one network call; 0 lets OpenVINO choose.
 
     Raises:
-        SynergyNetError: OpenVINO is not installed, or not such a file.
+        SynergyNetError: OpenVINO is not installed, not such a file, or another device.
     """
 
-    face_model: FaceModel | None = None
-
-    def __init__(self, path: str | Path, *, threads: int = 0) -> None:
+    def __init__(self, path: str | Path, *, device: str = "cpu", threads: int = 0) -> None:
+        if device != "cpu":
+            raise SynergyNetError(f"{path}: OpenVINO files run on the device cpu here")
         if not Path(path).with_suffix(".bin").is_file():
             raise SynergyNetError(f"{path}: its weights, the .bin file beside it, are missing")
         model = read_model(path)
-        metadata = _metadata(model)
-        refuse_whole(metadata, str(path))
-        self.info = WeightsInfo.from_metadata(metadata, str(path))
-        self._compiled = compile_model(model, path, threads=threads)
-        inputs, outputs = self._compiled.inputs, self._compiled.outputs
-        found = inputs[0].partial_shape.to_string() if len(inputs) == 1 else "nothing"
-        if not found.endswith(f",3,{INPUT_SIZE},{INPUT_SIZE}]"):
-            raise SynergyNetError(
-                f"{path}: takes {found}, expected one input of float32 "
-                f"(N, 3, {INPUT_SIZE}, {INPUT_SIZE}); export the network with synergynet export"
-            )
-        if not outputs or outputs[0].partial_shape[-1].to_string() != str(N_PARAMS):
-            raise SynergyNetError(
-                f"{path}: its first output is not (N, {N_PARAMS}) parameters; "
-                "export the network with synergynet export"
-            )
-        self._assessed = any(EXPECTED_NME in port.names for port in outputs[1:])
-
-    def predict(self, crops: NDArray[np.uint8], /) -> FloatArray:
-        """(N, 120, 120, 3) uint8 BGR -> (N, 62) float32 raw parameters."""
-        return self.assess(crops).params
-
-    def assess(self, crops: NDArray[np.uint8], /) -> Prediction:
-        """(N, 120, 120, 3) uint8 BGR -> parameters and, if the file has them, expected errors."""
-        return predict_in_chunks(self._run, crops, self.info, assessed=self._assessed)
+        compiled = compile_model(model, path, threads=threads)
+        self._describe(
+            path,
+            _metadata(model),
+            [_sizes(port) for port in compiled.inputs],
+            {
+                EXPECTED_NME if EXPECTED_NME in port.names else str(number): _sizes(port)[-1]
+                for number, port in enumerate(compiled.outputs)
+            },
+        )
+        self._compiled = compiled
 
     def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
         answers = self._compiled(planes)
-        return [np.array(answers[i]) for i in range(1 + self._assessed)]
+        return [np.array(answers[i]) for i in range(1 + self.assessed)]
 
 
 def import_openvino(path: str | Path) -> Any:
@@ -95,6 +79,12 @@ def compile_model(model: Any, path: str | Path, *, threads: int = 0) -> Any:
     if threads:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
     return import_openvino(path).compile_model(model, "CPU", settings)
+
+
+def _sizes(port: Any) -> list[int | None]:
+    """Of a port's axes; None where any size will do."""
+    axes = [int(str(a)) if a.is_static else None for a in port.partial_shape]
+    return axes or [None]
 
 
 def _metadata(model: Any) -> dict[str, str]:

@@ -9,57 +9,35 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from ..face_model.model import FaceModel
-from ..geometry.conventions import Conventions
 from ..geometry.params import FloatArray
-from ..nets.torch.backbones import build_backbone
-from ..nets.torch.blocks import ThreeHeadBackbone
-from ..nets.torch.checkpoints import check_state, read_checkpoint
+from ..nets.torch.backbones import trained_backbone
 from ..nets.torch.expected_error import AssessedBackbone
-from ..nets.torch.official_checkpoint import ARCHITECTURE, read_official
-from ..weights.info import WeightsInfo
-from .base import Prediction, predict_in_chunks
-
-_BACKBONE = "I2P.backbone."
+from ..weights.formats import read_weights
+from ..weights.tensors import Weights
+from .base import NetworkRegressor
 
 
-class TorchRegressor:
+class TorchRegressor(NetworkRegressor):
     """A torch backbone behind :class:`~synergynet.regression.base.ParamsRegressor`.
 
     Args:
-        backbone: in any mode; it is put into eval mode.
-        info: metadata of its weights.
+        weights: with metadata.
         device: a torch device name.
-        face_model: the one that came with the weights, if any.
+
+    Raises:
+        SynergyNetError: tensors are missing, unknown or misshapen, or no such device.
     """
 
-    def __init__(
-        self,
-        backbone: ThreeHeadBackbone,
-        info: WeightsInfo,
-        *,
-        device: str = "cpu",
-        face_model: FaceModel | None = None,
-    ) -> None:
+    def __init__(self, weights: Weights, *, device: str = "cpu") -> None:
+        self.info, self.face_model = weights.described(), weights.face_model
+        backbone, head = trained_backbone(weights), self.info.error_head
+        self.assessed = head is not None
+        network = backbone if head is None else AssessedBackbone(backbone, head)
         try:
             self._device = torch.device(device)
-            network = (
-                backbone if info.error_head is None else AssessedBackbone(backbone, info.error_head)
-            )
             self._network = network.eval().to(self._device)
         except (RuntimeError, AssertionError) as error:
             raise SynergyNetError(f"torch has no device '{device}' here; use cpu") from error
-        self.info = info
-        self.face_model = face_model
-
-    def predict(self, crops: NDArray[np.uint8], /) -> FloatArray:
-        """(N, 120, 120, 3) uint8 BGR -> (N, 62) float32 raw parameters."""
-        return self.assess(crops).params
-
-    def assess(self, crops: NDArray[np.uint8], /) -> Prediction:
-        """(N, 120, 120, 3) uint8 BGR -> parameters and, if calibrated, expected errors."""
-        assessed = self.info.error_head is not None
-        return predict_in_chunks(self._run, crops, self.info, assessed=assessed)
 
     def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
         # The second answer is the expected error, or the pooled features that nobody reads.
@@ -68,43 +46,10 @@ class TorchRegressor:
         return [answer.cpu().numpy() for answer in answers]
 
 
-def load_safetensors(path: Path, *, device: str) -> TorchRegressor:
-    """The backbone of a checkpoint written by ``synergynet train``.
+def load(path: Path, *, device: str = "cpu", threads: int = 0) -> TorchRegressor:
+    """The backbone of a checkpoint of any format; ``threads`` are torch's own affair.
 
     Raises:
         SynergyNetError: missing, damaged, or not such a checkpoint.
     """
-    tensors, info = read_checkpoint(path)
-    backbone = build_backbone(info.architecture)
-    found = {k.removeprefix(_BACKBONE): v for k, v in tensors.items() if k.startswith(_BACKBONE)}
-    check_state(str(path), backbone.state_dict(), found)
-    backbone.load_state_dict(found)
-    return TorchRegressor(backbone, info, device=device)
-
-
-def load_official_checkpoint(path: Path, *, device: str) -> TorchRegressor:
-    """The backbone and the face model (without triangles) of an official ``.pth.tar``.
-
-    Raises:
-        SynergyNetError: missing, damaged, or not such a checkpoint.
-    """
-    checkpoint = read_official(path)
-    face_model = checkpoint.face_model()
-    backbone = build_backbone(ARCHITECTURE)
-    backbone.load_state_dict(
-        {
-            key.removeprefix(_BACKBONE): value
-            for key, value in checkpoint.tensors.items()
-            if key.startswith(_BACKBONE)
-        }
-    )
-    info = WeightsInfo(
-        architecture=ARCHITECTURE,
-        face_model=face_model.name,
-        face_model_hash=face_model.hash,
-        whitening=checkpoint.whitening(),
-        training_data="an official SynergyNet checkpoint (300W-LP)",
-        frame="protocol",
-        border=Conventions.official().border,
-    )
-    return TorchRegressor(backbone, info, device=device, face_model=face_model)
+    return TorchRegressor(read_weights(path), device=device)

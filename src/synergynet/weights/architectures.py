@@ -1,4 +1,4 @@
-"""The backbones that exist in MindSpore, as tables: no framework is needed to read them."""
+"""The networks as tables, from which PyTorch and MindSpore build them; neither is needed here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ STEM_CHANNELS = 32
 FEATURE_DIM = 1280
 HEADS = {"ori": N_POSE, "shape": N_SHAPE, "exp": N_EXPRESSION}
 DROPOUT = 0.2
+
+COUNTER = ".num_batches_tracked"
+"""End of the name of batch norm's counter, the only entries that are int64."""
 
 Shape = tuple[int, ...]
 
@@ -86,24 +89,33 @@ ARCHITECTURES = {
     ),
 }
 
-MAFA_LAYERS = (
-    (3, 64),
-    (64, 64),
-    (64, 64),
-    (64, 128),
-    (128, 1024),
-    (0, 512),
-    (512, 256),
-    (256, 128),
-    (128, 3),
-)
-"""Inputs and outputs of conv1 to conv9; those of conv6 depend on the backbone."""
+Layer = tuple[str, int, int]
+"""Name of a 1x1 convolution and its batch norm, inputs, outputs."""
+
 POINT_FEATURES, GLOBAL_FEATURES = 64, 1024
+RESIDUAL_SCALE = 0.05
+"""Refined landmarks = coarse + 0.05 x MAFA's output (official model_building.py)."""
 
 
-def mafa_inputs(feature_dim: int) -> int:
-    """Input channels of MAFA's conv6: point, global, image, shape, expression features."""
-    return POINT_FEATURES + GLOBAL_FEATURES + feature_dim + N_SHAPE + N_EXPRESSION
+def mafa_layers(feature_dim: int = FEATURE_DIM) -> tuple[Layer, ...]:
+    """Of MAFA; the sixth sees point, global, image, shape and expression features."""
+    aggregated = POINT_FEATURES + GLOBAL_FEATURES + feature_dim + N_SHAPE + N_EXPRESSION
+    return (*_POINT_LAYERS, ("6", aggregated, 512), ("7", 512, 256), ("8", 256, 128), ("9", 128, 3))
+
+
+def regressor_layers() -> tuple[Layer, ...]:
+    """Of the landmark regressor, whose three heads have the global feature alone."""
+    heads = enumerate(HEADS.values(), 1)
+    return (*_POINT_LAYERS, *((f"6_{i}", GLOBAL_FEATURES, outputs) for i, outputs in heads))
+
+
+_POINT_LAYERS: tuple[Layer, ...] = (
+    ("1", 3, 64),
+    ("2", 64, POINT_FEATURES),
+    ("3", POINT_FEATURES, 64),
+    ("4", 64, 128),
+    ("5", 128, GLOBAL_FEATURES),
+)
 
 
 def check_architecture(name: str) -> Architecture:
@@ -148,13 +160,8 @@ def _entries(arch: Architecture, regularisers: bool) -> Iterator[tuple[str, Shap
         yield f"I2P.backbone.classifier_{head}.1.weight", (outputs, FEATURE_DIM)
         yield f"I2P.backbone.classifier_{head}.1.bias", (outputs,)
     if regularisers:
-        mafa = [(str(i), *layer) for i, layer in enumerate(MAFA_LAYERS, 1)]
-        mafa[5] = ("6", mafa_inputs(FEATURE_DIM), 512)
-        yield from _pointwise("forwardDirection", mafa)
-        regressor = [(str(i), *layer) for i, layer in enumerate(MAFA_LAYERS[:5], 1)]
-        heads = enumerate(HEADS.values(), 1)
-        regressor += [(f"6_{i}", GLOBAL_FEATURES, outputs) for i, outputs in heads]
-        yield from _pointwise("reverseDirection", regressor)
+        yield from _pointwise("forwardDirection", mafa_layers())
+        yield from _pointwise("reverseDirection", regressor_layers())
 
 
 def _conv_bn(at: str, kernel: Shape) -> Iterator[tuple[str, Shape]]:
@@ -168,7 +175,7 @@ def _norm(at: str, channels: int) -> Iterator[tuple[str, Shape]]:
     yield f"{at}.num_batches_tracked", ()
 
 
-def _pointwise(at: str, layers: list[tuple[str, int, int]]) -> Iterator[tuple[str, Shape]]:
+def _pointwise(at: str, layers: tuple[Layer, ...]) -> Iterator[tuple[str, Shape]]:
     for name, inputs, outputs in layers:
         yield f"{at}.conv{name}.weight", (outputs, inputs, 1)
         yield f"{at}.conv{name}.bias", (outputs,)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
+from ..geometry.crops import CROP_RULES, DEFAULT_CROP_RULE
 from ..geometry.params import INPUT_SIZE, Whitening
 from .error_head import ErrorHead
 
@@ -16,6 +18,7 @@ FORMAT_VERSION = 1
 
 Frame = Literal["protocol", "pixel"]
 ChannelOrder = Literal["BGR", "RGB"]
+Calibration = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,12 @@ class WeightsInfo:
         extra: anything else that JSON can hold.
         error_head: reads the expected error of an answer off the pooled features; None for
             weights that were never calibrated.
+        crop_rule: of the crops that the network was trained on, a key of
+            :data:`~synergynet.geometry.crops.CROP_RULES`; files that do not say it mean the
+            default.
+        detector_calibration: face detector -> (3, 2) numbers that turn its boxes into such
+            crops (``detection.base.SquareCalibration``); a detector that is not in it keeps its
+            own.
     """
 
     architecture: str
@@ -50,30 +59,21 @@ class WeightsInfo:
     accuracy: Mapping[str, float] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     error_head: ErrorHead | None = None
-    crop_rule: str = "landmark_square"
-    detector_calibration: Mapping[str, Any] = field(default_factory=dict)
+    crop_rule: str = DEFAULT_CROP_RULE
+    detector_calibration: Mapping[str, Calibration] = field(default_factory=dict)
 
     def to_metadata(self) -> dict[str, str]:
         """Every field as a JSON string; float32 whitening survives exactly."""
-        values: dict[str, Any] = {
-            "format_version": FORMAT_VERSION,
-            "architecture": self.architecture,
-            "face_model": self.face_model,
-            "face_model_hash": self.face_model_hash,
-            "whitening": {
-                "mean": self.whitening.mean.tolist(),
-                "std": self.whitening.std.tolist(),
-            },
-            "training_data": self.training_data,
-            "frame": self.frame,
-            "border": self.border,
-            "channel_order": self.channel_order,
-            "input_size": self.input_size,
-            "accuracy": dict(self.accuracy),
-            "extra": dict(self.extra),
-        }
+        values: dict[str, Any] = {"format_version": FORMAT_VERSION}
+        values |= {key: getattr(self, key) for key in _KINDS if key != "format_version"}
+        whitening = self.whitening
+        values["whitening"] = {"mean": whitening.mean.tolist(), "std": whitening.std.tolist()}
+        values["accuracy"], values["extra"] = dict(self.accuracy), dict(self.extra)
+        values["crop_rule"] = self.crop_rule
         if self.error_head is not None:
             values["error_head"] = self.error_head.to_json()
+        if self.detector_calibration:
+            values["detector_calibration"] = dict(self.detector_calibration)
         return {key: json.dumps(value) for key, value in values.items()}
 
     @classmethod
@@ -89,24 +89,21 @@ class WeightsInfo:
                 f"{source}: metadata format {version}, but this synergynet reads format "
                 f"{FORMAT_VERSION}; install the synergynet version that wrote it."
             )
-        for key, choices in (("frame", get_args(Frame)), ("channel_order", get_args(ChannelOrder))):
-            if fields[key] not in choices:
+        if "crop_rule" in metadata:
+            fields["crop_rule"] = _parse(metadata, "crop_rule", str, source)
+        for key, choices in _CHOICES.items():
+            if key in fields and fields[key] not in choices:
                 raise _bad(source, key, f"{fields[key]!r} is none of {', '.join(choices)}")
         if not 0 <= fields["border"] < INPUT_SIZE // 2:
             raise _bad(source, "border", f"{fields['border']} pixels of a {INPUT_SIZE}-pixel crop")
         if fields["input_size"] != INPUT_SIZE:
             raise _bad(source, "input_size", f"{fields['input_size']}, expected {INPUT_SIZE}")
-        try:
-            whitening = fields["whitening"]
-            fields["whitening"] = Whitening(whitening["mean"], whitening["std"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise _bad(source, "whitening", str(error)) from error
-        if "error_head" in metadata:
-            content = _parse(metadata, "error_head", dict, source)
-            try:
-                fields["error_head"] = ErrorHead.from_json(content)
-            except (KeyError, TypeError, ValueError, OverflowError) as error:
-                raise _bad(source, "error_head", str(error)) from error
+        for key, read in _PARSED.items():
+            if key in metadata:
+                try:
+                    fields[key] = read(_parse(metadata, key, dict, source))
+                except (KeyError, TypeError, ValueError, OverflowError) as error:
+                    raise _bad(source, key, str(error)) from error
         return cls(**fields)
 
     def check_face_model(self, model: FaceModel, source: str) -> None:
@@ -132,6 +129,34 @@ _KINDS: Mapping[str, type] = {
     "input_size": int,
     "accuracy": dict,
     "extra": dict,
+}
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "frame": get_args(Frame),
+    "channel_order": get_args(ChannelOrder),
+    "crop_rule": tuple(CROP_RULES),
+}
+
+
+def _whitening(values: Mapping[str, Any]) -> Whitening:
+    return Whitening(values["mean"], values["std"])
+
+
+def _calibration(values: Mapping[str, Any]) -> dict[str, Calibration]:
+    """Detector -> (3, 2) numbers; raises TypeError, ValueError or OverflowError for others."""
+    out: dict[str, Calibration] = {}
+    for name, rows in values.items():
+        numbers = tuple((float(a), float(b)) for a, b in rows)
+        if len(numbers) != 3 or not all(math.isfinite(n) for row in numbers for n in row):
+            raise ValueError(f"{name[:80]!r} has no 3 x 2 finite numbers")
+        out[name] = numbers
+    return out
+
+
+_PARSED: Mapping[str, Callable[[Any], Any]] = {
+    "whitening": _whitening,
+    "error_head": ErrorHead.from_json,
+    "detector_calibration": _calibration,
 }
 
 

@@ -12,9 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .architectures import Shape
-
-COUNTER = ".num_batches_tracked"
+from .architectures import COUNTER, Shape
 
 _NORM_LEAVES = {
     "weight": "gamma",
@@ -22,10 +20,8 @@ _NORM_LEAVES = {
     "running_mean": "moving_mean",
     "running_var": "moving_variance",
 }
-_TORCH_LEAVES = {ours: theirs for theirs, ours in _NORM_LEAVES.items()}
 # features.0.1.x and features.3.conv.1.0.x: a convolution (0) or its norm (1) in a unit.
 _UNIT = re.compile(r"(\.features\.\d+|\.conv\.\d+)\.([01])\.")
-_UNIT_MINDSPORE = re.compile(r"(\.features\.\d+|\.conv\.\d+)\.features\.([01])\.")
 _POINTWISE = ("forwardDirection.", "reverseDirection.")
 
 
@@ -40,14 +36,6 @@ def mindspore_name(name: str, *, norm: bool) -> str:
     path = path.replace("I2P.backbone.classifier_", "I2P.classifier_")
     path = path.replace("I2P.backbone.", "I2P.feature_extractor.")
     return _UNIT.sub(r"\1.features.\2.", f"{path}.{leaf}")
-
-
-def torch_name(name: str) -> str:
-    """MindSpore's name of a tensor -> PyTorch's."""
-    path, _, leaf = name.rpartition(".")
-    path = path.replace("I2P.classifier_", "I2P.backbone.classifier_")
-    path = path.replace("I2P.feature_extractor.", "I2P.backbone.")
-    return _UNIT_MINDSPORE.sub(r"\1.\2.", f"{path}.{_TORCH_LEAVES.get(leaf, leaf)}")
 
 
 def mindspore_names(shapes: Mapping[str, Shape]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The losses in MindSpore: the twins of ``nets/losses.py``, where each is explained."""
+"""The losses in MindSpore: the twins of ``nets/torch/losses.py``, where each is explained."""
 
 from __future__ import annotations
 

@@ -13,21 +13,25 @@ from mindspore.common.initializer import Uniform
 
 from ...weights.architectures import (
     FEATURE_DIM,
-    GLOBAL_FEATURES,
-    HEADS,
     POINT_FEATURES,
-    mafa_inputs,
+    Layer,
+    mafa_layers,
+    regressor_layers,
 )
 from .backbones import batch_norm
-
-RESIDUAL_SCALE = 0.05
-"""Refined landmarks = coarse + 0.05 x MAFA's output."""
 
 
 def pointwise(inputs: int, outputs: int) -> nn.Conv2d:
     """1x1 with a bias; both start as PyTorch starts them."""
     start = Uniform(1 / math.sqrt(inputs))
     return nn.Conv2d(inputs, outputs, 1, has_bias=True, weight_init=start, bias_init=start)
+
+
+def add_layers(cell: nn.Cell, layers: tuple[Layer, ...]) -> None:
+    """``conv1, bn1, ...`` out of a table of ``weights.architectures``."""
+    for name, inputs, outputs in layers:
+        setattr(cell, f"conv{name}", pointwise(inputs, outputs))
+        setattr(cell, f"bn{name}", batch_norm(outputs))
 
 
 class MAFA(nn.Cell):
@@ -41,15 +45,7 @@ class MAFA(nn.Cell):
     def __init__(self, feature_dim: int = FEATURE_DIM, final_relu: bool = False) -> None:
         super().__init__()
         self.final_relu = final_relu
-        self.conv1, self.bn1 = pointwise(3, 64), batch_norm(64)
-        self.conv2, self.bn2 = pointwise(64, POINT_FEATURES), batch_norm(POINT_FEATURES)
-        self.conv3, self.bn3 = pointwise(POINT_FEATURES, 64), batch_norm(64)
-        self.conv4, self.bn4 = pointwise(64, 128), batch_norm(128)
-        self.conv5, self.bn5 = pointwise(128, GLOBAL_FEATURES), batch_norm(GLOBAL_FEATURES)
-        self.conv6, self.bn6 = pointwise(mafa_inputs(feature_dim), 512), batch_norm(512)
-        self.conv7, self.bn7 = pointwise(512, 256), batch_norm(256)
-        self.conv8, self.bn8 = pointwise(256, 128), batch_norm(128)
-        self.conv9, self.bn9 = pointwise(128, 3), batch_norm(3)
+        add_layers(self, mafa_layers(feature_dim))
 
     def construct(
         self, landmarks: Tensor, feature: Tensor, shape: Tensor, expression: Tensor
@@ -95,15 +91,7 @@ class LandmarkRegressor(nn.Cell):
     def __init__(self, final_relu: bool = False) -> None:
         super().__init__()
         self.final_relu = final_relu
-        pose, shape, expression = HEADS.values()
-        self.conv1, self.bn1 = pointwise(3, 64), batch_norm(64)
-        self.conv2, self.bn2 = pointwise(64, 64), batch_norm(64)
-        self.conv3, self.bn3 = pointwise(64, 64), batch_norm(64)
-        self.conv4, self.bn4 = pointwise(64, 128), batch_norm(128)
-        self.conv5, self.bn5 = pointwise(128, GLOBAL_FEATURES), batch_norm(GLOBAL_FEATURES)
-        self.conv6_1, self.bn6_1 = pointwise(GLOBAL_FEATURES, pose), batch_norm(pose)
-        self.conv6_2, self.bn6_2 = pointwise(GLOBAL_FEATURES, shape), batch_norm(shape)
-        self.conv6_3, self.bn6_3 = pointwise(GLOBAL_FEATURES, expression), batch_norm(expression)
+        add_layers(self, regressor_layers())
 
     def construct(self, landmarks: Tensor) -> Tensor:
         """(B, 3, 68) refined landmarks, crop1 frame -> (B, 62) whitened [pose | shape | exp]."""

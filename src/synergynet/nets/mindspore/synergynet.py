@@ -1,25 +1,25 @@
-"""SynergyNet in MindSpore: the twin of ``nets/synergynet.py``, weights and answers included."""
+"""SynergyNet in MindSpore: the twin of ``nets/torch/synergynet.py``, answers included."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-from mindspore import Parameter, Tensor, nn
+from mindspore import Parameter, Tensor, nn, ops
 
 from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
 from ...geometry.conventions import Conventions
+from ...geometry.frames import CROP_FLIP
 from ...geometry.params import EXPRESSION, POSE, SHAPE, Whitening
-from ...weights.architectures import FEATURE_DIM
-from ...weights.names import COUNTER, mindspore_names, to_mindspore, to_torch
+from ...weights.architectures import COUNTER, FEATURE_DIM, RESIDUAL_SCALE
+from ...weights.names import mindspore_names, to_mindspore, to_torch
+from ...weights.official import face_buffers
+from ...weights.tensors import Arrays, Weights
 from ..loss_terms import MAFA_TERMS, OFFICIAL_WEIGHTS, REGRESSOR_TERMS, Z_WEIGHT, needs
 from .backbones import ImageToParams
-from .decode import decode_points
 from .losses import SynergyLosses
-from .pointnets import MAFA, RESIDUAL_SCALE, LandmarkRegressor
-
-Arrays = Mapping[str, np.ndarray]
+from .pointnets import MAFA, LandmarkRegressor
 
 
 class SynergyNet(nn.Cell):
@@ -51,9 +51,8 @@ class SynergyNet(nn.Cell):
         self.face_model = face_model
         # Constants of the graph: as in the published port, no parameters of a .ckpt.
         self.set_whitening(whitening)
-        self._points = Tensor(_flat_mean(face_model.landmark_mean))
-        self._identity = Tensor(_flat_basis(face_model.landmark_identity))
-        self._expression = Tensor(_flat_basis(face_model.landmark_expression))
+        buffers = face_buffers(face_model, dense=False).values()
+        self._points, self._identity, self._expression = map(Tensor, buffers)
         self.I2P = ImageToParams(architecture)
         if regularisers:
             self.forwardDirection = MAFA(FEATURE_DIM, self.conventions.mafa_final_relu)
@@ -144,6 +143,17 @@ class Objective(nn.Cell):
         )
 
 
+def trained_backbone(weights: Weights) -> ImageToParams:
+    """The deployed part of a network, not in training mode.
+
+    Raises SynergyNetError if any of its tensors is missing.
+    """
+    network = ImageToParams(weights.described().architecture)
+    load_tensors(network, weights.tensors, "I2P.")
+    network.set_train(False)
+    return network
+
+
 def load_tensors(net: nn.Cell, tensors: Arrays, prefix: str = "") -> None:
     """Fill a network with NumPy arrays under PyTorch's names, bit for bit.
 
@@ -181,11 +191,11 @@ def _parameters(net: nn.Cell, prefix: str) -> dict[str, Parameter]:
     return {prefix + parameter.name: parameter for parameter in net.get_parameters()}
 
 
-def _flat_mean(points: np.ndarray) -> np.ndarray:
-    """(n, 3) -> (3n, 1): x0, y0, z0, x1, ..."""
-    return np.ascontiguousarray(points.reshape(-1, 1), np.float32)
-
-
-def _flat_basis(basis: np.ndarray) -> np.ndarray:
-    """(modes, n, 3) -> (3n, modes)."""
-    return np.ascontiguousarray(basis.reshape(len(basis), -1).T, np.float32)
+def decode_points(params: Tensor, mean: Tensor, identity: Tensor, expression: Tensor) -> Tensor:
+    """Raw params (B, 62) and a flat basis -> points (B, 3, K) in the crop1 frame."""
+    camera = params[:, POSE].reshape(-1, 3, 4)
+    offsets = ops.matmul(params[:, SHAPE], identity.T)
+    offsets = offsets + ops.matmul(params[:, EXPRESSION], expression.T)
+    points = (mean.T + offsets).reshape(params.shape[0], -1, 3).swapaxes(1, 2)
+    seen = ops.matmul(camera[:, :, :3], points) + camera[:, :, 3:]
+    return ops.stack((seen[:, 0], CROP_FLIP - seen[:, 1], seen[:, 2]), axis=1)

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...geometry.params import N_EXPRESSION, N_POSE, N_SHAPE
+from ...weights.architectures import HEADS
+from .kernels import SmallMapDepthwise
 
 
 def conv_bn_relu6(
@@ -29,69 +28,6 @@ def conv_bn_relu6(
         nn.BatchNorm2d(outputs, eps=eps, momentum=momentum),
         nn.ReLU6(),
     )
-
-
-SMALL_MAP = 16
-"""Pixels of a map whose weight gradient :class:`SmallMapDepthwise` finds itself: 4 x 4."""
-
-
-class SmallMapDepthwise(nn.Conv2d):
-    """A depthwise 5x5 convolution that is no slower to train on tiny maps than on large ones.
-
-    Of such a layer with 1152 channels on 64 maps of 4 x 4, PyTorch's CPU code takes 66 ms for the
-    gradient of the weights and 1.4 ms for the answer. The weights and all answers are
-    those of ``nn.Conv2d``.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        if (
-            self.training
-            and x.shape[2] * x.shape[3] <= SMALL_MAP
-            and x.device.type == "cpu"
-            and x.dtype == self.weight.dtype == torch.float32
-            and not torch.is_autocast_enabled("cpu")
-        ):
-            answer: Tensor = _SmallMapDepthwise.apply(x, self.weight)
-            return answer
-        return super().forward(x)
-
-
-class _SmallMapDepthwise(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return _depthwise(x, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor]:
-        (slope,) = slopes
-        x, weight = ctx.saved_tensors
-        _, channels, height, width = x.shape
-        kernel = weight.shape[-1]
-        # Correlations of every pixel of the slope with every one of the input, then their sum
-        # over pairs that are equally far apart: rows of channels side by side in memory.
-        slope_rows = slope.permute(0, 2, 3, 1).flatten(1, 2)
-        rows = x.permute(0, 2, 3, 1).flatten(1, 2)
-        pairs = torch.stack([(slope_rows * r[:, None]).sum(dim=0) for r in rows.unbind(1)], dim=1)
-        taps = _taps(height, width, kernel).to(pairs)
-        to_weight = (taps @ pairs.flatten(0, 1)).T.reshape(channels, 1, kernel, kernel)
-        return _depthwise(slope, weight.flip(2, 3)), to_weight
-
-
-def _depthwise(x: Tensor, weight: Tensor) -> Tensor:
-    return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=len(weight))
-
-
-@lru_cache
-def _taps(height: int, width: int, kernel: int) -> Tensor:
-    """(kernel^2, P * P): 1 where an output pixel reads an input pixel through that tap, else 0."""
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    pixel = torch.stack([y.flatten(), x.flatten()], dim=1)
-    apart = pixel[None] - pixel[:, None] + kernel // 2
-    inside = ((apart >= 0) & (apart < kernel)).all(dim=2)
-    tap = torch.where(inside, apart[..., 0] * kernel + apart[..., 1], kernel * kernel)
-    return F.one_hot(tap.flatten(), kernel * kernel + 1)[:, :-1].T.float()
 
 
 class InvertedResidual(nn.Module):
@@ -181,9 +117,8 @@ class ThreeHeadBackbone(nn.Module):
         self._parts = tuple(parts)
         for part, module in parts.items():
             self.add_module(part, module)
-        groups = {"ori": N_POSE, "shape": N_SHAPE, "exp": N_EXPRESSION}
-        self._heads = tuple(f"{heads.prefix}_{group}" for group in groups)
-        for head, outputs in zip(self._heads, groups.values(), strict=True):
+        self._heads = tuple(f"{heads.prefix}_{group}" for group in HEADS)
+        for head, outputs in zip(self._heads, HEADS.values(), strict=True):
             linear = nn.Linear(feature_dim, outputs)
             inside = nn.Sequential(nn.Dropout(dropout), linear) if heads.dropout_inside else linear
             self.add_module(head, inside)

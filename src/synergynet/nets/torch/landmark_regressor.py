@@ -1,14 +1,21 @@
 """The landmark-to-3DMM regressor (official name MLP_rev): refined landmarks back to 62 numbers."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from ...geometry.params import N_EXPRESSION, N_POSE, N_SHAPE
-from .mafa import exact_point_layer, exactly, point_layer, point_rows, pooled_point_layer
+from ...weights.architectures import regressor_layers
+from .kernels import (
+    exact_point_layer,
+    exactly,
+    point_layer,
+    point_rows,
+    pooled_point_layer,
+)
+from .mafa import PointNet
 
 
-class LandmarkRegressor(nn.Module):
+class LandmarkRegressor(PointNet):
     """PointNet over 68 landmarks with three heads; 215,354 parameters.
 
     Args:
@@ -17,24 +24,8 @@ class LandmarkRegressor(nn.Module):
     """
 
     def __init__(self, final_relu: bool = False) -> None:
-        super().__init__()
+        super().__init__(regressor_layers())
         self.final_relu = final_relu
-        self.conv1 = nn.Conv1d(3, 64, 1)
-        self.conv2 = nn.Conv1d(64, 64, 1)
-        self.conv3 = nn.Conv1d(64, 64, 1)
-        self.conv4 = nn.Conv1d(64, 128, 1)
-        self.conv5 = nn.Conv1d(128, 1024, 1)
-        self.conv6_1 = nn.Conv1d(1024, N_POSE, 1)
-        self.conv6_2 = nn.Conv1d(1024, N_SHAPE, 1)
-        self.conv6_3 = nn.Conv1d(1024, N_EXPRESSION, 1)
-        self.bn1 = nn.BatchNorm1d(64)
-        self.bn2 = nn.BatchNorm1d(64)
-        self.bn3 = nn.BatchNorm1d(64)
-        self.bn4 = nn.BatchNorm1d(128)
-        self.bn5 = nn.BatchNorm1d(1024)
-        self.bn6_1 = nn.BatchNorm1d(N_POSE)
-        self.bn6_2 = nn.BatchNorm1d(N_SHAPE)
-        self.bn6_3 = nn.BatchNorm1d(N_EXPRESSION)
 
     def forward(self, landmarks: Tensor) -> Tensor:
         """(B, 3, 68) refined landmarks in the crop1 frame -> (B, 62) whitened [pose | shape | exp].
@@ -42,16 +33,12 @@ class LandmarkRegressor(nn.Module):
         Trained with the official slice (``Conventions.regressor_slice == "first50"``) the
         outputs do not mean that: see :func:`synergynet.nets.torch.losses.regressed_coefficients`.
         """
-        x = F.relu(exact_point_layer(point_rows(landmarks), self.conv1, self.bn1), inplace=True)
-        x = F.relu(point_layer(x, self.conv2, self.bn2), inplace=True)
-        x = F.relu(point_layer(x, self.conv3, self.bn3), inplace=True)
-        x = F.relu(point_layer(x, self.conv4, self.bn4), inplace=True)
-        x = pooled_point_layer(x, self.conv5, self.bn5).float()
-        heads = (
-            (self.conv6_1, self.bn6_1),  # pose
-            (self.conv6_2, self.bn6_2),  # shape
-            (self.conv6_3, self.bn6_3),  # expression
-        )
+        x = F.relu(exact_point_layer(point_rows(landmarks), *self.layer("1")), inplace=True)
+        x = F.relu(point_layer(x, *self.layer("2")), inplace=True)
+        x = F.relu(point_layer(x, *self.layer("3")), inplace=True)
+        x = F.relu(point_layer(x, *self.layer("4")), inplace=True)
+        x = pooled_point_layer(x, *self.layer("5")).float()
+        heads = [self.layer(name) for name in ("6_1", "6_2", "6_3")]  # pose, shape, expression
         with exactly(x.device):
             params = torch.cat([n(F.linear(x, c.weight[..., 0], c.bias)) for c, n in heads], dim=1)
         return F.relu(params) if self.final_relu else params

@@ -17,35 +17,7 @@ from torch import Tensor
 
 from ...geometry.conventions import Conventions
 from ...geometry.params import COEFFICIENTS, EXPRESSION, N_COEFFICIENTS, POSE, SHAPE
-from ..loss_terms import (
-    LOSS_NAMES,
-    MAFA_TERMS,
-    NEAR_GIMBAL,
-    OFFICIAL_WEIGHTS,
-    REGRESSOR_TERMS,
-    WING_EPSILON,
-    WING_OMEGA,
-    Z_WEIGHT,
-    check_losses,
-    needs,
-)
-
-__all__ = [
-    "LOSS_NAMES",
-    "MAFA_TERMS",
-    "NEAR_GIMBAL",
-    "OFFICIAL_WEIGHTS",
-    "REGRESSOR_TERMS",
-    "Z_WEIGHT",
-    "angle_loss",
-    "check_losses",
-    "coefficient_loss",
-    "needs",
-    "param_loss",
-    "regressed_coefficients",
-    "synergy_losses",
-    "wing_loss",
-]
+from ..loss_terms import NEAR_GIMBAL, WING_EPSILON, WING_OMEGA, Z_WEIGHT, check_losses
 
 
 def wing_loss(

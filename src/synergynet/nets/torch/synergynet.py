@@ -7,26 +7,21 @@ their ``module.`` prefix) fit as they are.
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
 from ...geometry.conventions import Conventions
+from ...geometry.frames import CROP_FLIP
 from ...geometry.params import EXPRESSION, POSE, SHAPE, Whitening
+from ...weights.architectures import RESIDUAL_SCALE
+from ...weights.official import face_buffers
+from ..loss_terms import MAFA_TERMS, OFFICIAL_WEIGHTS, REGRESSOR_TERMS, Z_WEIGHT, needs
 from .blocks import ThreeHeadBackbone
-from .decode import decode_points
 from .landmark_regressor import LandmarkRegressor
-from .losses import (
-    MAFA_TERMS,
-    OFFICIAL_WEIGHTS,
-    REGRESSOR_TERMS,
-    Z_WEIGHT,
-    needs,
-    synergy_losses,
-)
-from .mafa import MAFA, RESIDUAL_SCALE
+from .losses import synergy_losses
+from .mafa import MAFA
 
 
 class ImageToParams(nn.Module):
@@ -77,15 +72,11 @@ class SynergyNet(nn.Module):
         self.param_std: Tensor
         self.register_buffer("param_mean", torch.tensor(whitening.mean))
         self.register_buffer("param_std", torch.tensor(whitening.std))
-        if dense:
-            for name, array in dense_arrays(face_model).items():
-                self.register_buffer(name, torch.tensor(array))
         self.u_base: Tensor
         self.w_shp_base: Tensor
         self.w_exp_base: Tensor
-        self.register_buffer("u_base", torch.tensor(flat_mean(face_model.landmark_mean)))
-        self.register_buffer("w_shp_base", torch.tensor(flat_basis(face_model.landmark_identity)))
-        self.register_buffer("w_exp_base", torch.tensor(flat_basis(face_model.landmark_expression)))
+        for name, array in face_buffers(face_model, dense=dense).items():
+            self.register_buffer(name, torch.tensor(array))
 
         self.I2P = ImageToParams(backbone)
         self.forwardDirection: MAFA | None = None
@@ -170,20 +161,20 @@ class SynergyNet(nn.Module):
         )
 
 
-def flat_mean(points: np.ndarray) -> np.ndarray:
-    """(n, 3) -> (3n, 1): x0, y0, z0, x1, ..., the official layout."""
-    return points.reshape(-1, 1)
+def decode_points(params: Tensor, mean: Tensor, identity: Tensor, expression: Tensor) -> Tensor:
+    """Raw params (B, 62) and a flat basis -> points (B, 3, K) in the crop1 frame.
 
+    ``v = P[:, :3] (mean + identity a + expression e) + P[:, 3]`` in the camera frame, then
+    y is flipped (SynergyNet, section 3.1); the twin of ``FaceModel.decode_vertices``.
 
-def flat_basis(basis: np.ndarray) -> np.ndarray:
-    """(modes, n, 3) -> (3n, modes) in the official layout."""
-    return np.ascontiguousarray(basis.reshape(len(basis), -1).T)
-
-
-def dense_arrays(face_model: FaceModel) -> dict[str, np.ndarray]:
-    """The whole mesh's arrays under their official names, in the official order."""
-    return {
-        "w_shp": flat_basis(face_model.identity_basis),
-        "u": flat_mean(face_model.mean),
-        "w_exp": flat_basis(face_model.expression_basis),
-    }
+    Args:
+        params: (B, 62) raw (dewhitened) parameters.
+        mean: (3K, 1), interleaved x0, y0, z0, x1, ... in the face model's unit.
+        identity: (3K, 40) in the same layout.
+        expression: (3K, 10) in the same layout.
+    """
+    camera = params[:, POSE].reshape(-1, 3, 4)
+    offsets = params[:, SHAPE] @ identity.T + params[:, EXPRESSION] @ expression.T
+    points = (mean.T + offsets).reshape(len(params), -1, 3).transpose(1, 2)
+    x, y, z = (camera[:, :, :3] @ points + camera[:, :, 3:]).unbind(1)
+    return torch.stack([x, CROP_FLIP - y, z], dim=1)

@@ -22,13 +22,9 @@ from ...nets.mindspore.synergynet import Objective, SynergyNet, load_tensors, re
 from ...regression.base import normalise
 from ...weights.architectures import DROPOUT, FEATURE_DIM, HEADS, state_shapes
 from ...weights.ckpt import read_ckpt, write_ckpt
+from ...weights.ckpt_weights import read_ckpt_weights, write_ckpt_weights
 from ...weights.info import WeightsInfo
-from ...weights.tensors import (
-    Weights,
-    read_ckpt_weights,
-    read_safetensors_weights,
-    write_ckpt_weights,
-)
+from ...weights.tensors import Weights, read_safetensors_weights
 from ..backend import (
     Backend,
     Standing,

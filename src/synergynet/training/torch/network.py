@@ -13,10 +13,10 @@ from torch.nn.utils import fuse_conv_bn_eval
 from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
 from ...geometry.params import INPUT_MEAN, INPUT_STD, FloatArray, Whitening
+from ...nets.loss_terms import MAFA_TERMS, REGRESSOR_TERMS, needs
 from ...nets.torch.backbones import build_backbone
 from ...nets.torch.checkpoints import load_checkpoint
 from ...nets.torch.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
-from ...nets.torch.losses import MAFA_TERMS, REGRESSOR_TERMS, needs
 from ...nets.torch.synergynet import SynergyNet
 from ..backend import average_decay, check_initial, conventions_of
 from ..config import OptimizerConfig, TrainConfig
