@@ -13,8 +13,6 @@ True
 Everything is imported on first use; nothing here imports torch.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

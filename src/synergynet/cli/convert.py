@@ -1,7 +1,5 @@
 """``synergynet convert``: weights from one framework's file to another's."""
 
-from __future__ import annotations
-
 from enum import Enum
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """``synergynet eval``: measure a network on a benchmark."""
 
-from __future__ import annotations
-
 from enum import Enum
 from pathlib import Path
 from typing import Annotated

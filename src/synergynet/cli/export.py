@@ -1,7 +1,5 @@
 """``synergynet export``: a checkpoint in the format that its user deploys."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 

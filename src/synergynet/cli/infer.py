@@ -1,7 +1,5 @@
 """``synergynet infer``: photos in; JSON, pictures and meshes out."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast

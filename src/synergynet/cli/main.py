@@ -1,7 +1,5 @@
 """The ``synergynet`` command. A new command is one line of ``COMMANDS``."""
 
-from __future__ import annotations
-
 import os
 import sys
 from importlib import import_module

@@ -1,7 +1,5 @@
 """Options that several commands share, worded once; the registries give their choices."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Annotated
 

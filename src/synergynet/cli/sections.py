@@ -1,7 +1,5 @@
 """What the toolkit's eval, infer and export read from the file that also describes a training."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pydantic import Field

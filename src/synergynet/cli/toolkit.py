@@ -4,8 +4,6 @@
 ``synergynet_aflw2000_eval.py --root DATA`` are thin doors on these functions.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

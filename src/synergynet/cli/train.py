@@ -1,7 +1,5 @@
 """``synergynet train``: run or resume a training."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from typing import Annotated

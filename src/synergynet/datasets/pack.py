@@ -1,7 +1,5 @@
 """Pack a training list into WebDataset shards; see :mod:`.shards`."""
 
-from __future__ import annotations
-
 import io
 import json
 import tarfile

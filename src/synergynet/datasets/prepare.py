@@ -13,8 +13,6 @@ Finished crops are kept on a second run; every file appears whole or not at all,
 comes last: where it is, everything it names is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache

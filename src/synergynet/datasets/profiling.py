@@ -5,8 +5,6 @@ away from the viewer shows what the photo already held; a side that was hidden c
 invented, so only turns that hide more of the face than they reveal look right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache

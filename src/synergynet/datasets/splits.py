@@ -1,7 +1,5 @@
 """A fixed split of a data set by a hash of each photo's name."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Face detection: boxes, and the square crops that the landmark network was trained on."""
 
-from __future__ import annotations
-
 from importlib import import_module
 
 from ..errors import SynergyNetError

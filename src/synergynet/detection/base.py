@@ -4,8 +4,6 @@ Frame of every box and point here: pixels of the image handed to the detector, 0
 pixel centres (the centre of the top-left pixel is (0, 0)), x right, y down.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 

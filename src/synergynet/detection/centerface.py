@@ -4,8 +4,6 @@ Network: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face a
 (arXiv 1911.03599). Weights by its authors, MIT; ``data/README.md`` says how the file was made.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

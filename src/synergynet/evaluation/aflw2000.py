@@ -1,7 +1,5 @@
 """AFLW2000-3D as published: NME of 68 landmarks in three bins of yaw, MAE of the Euler angles."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """What a network answers to the crops of a benchmark, and how that is measured."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from pathlib import Path

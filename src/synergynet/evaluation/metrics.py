@@ -1,7 +1,5 @@
 """NME of landmarks, MAE of Euler angles, and both by pose and size, as pure functions."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

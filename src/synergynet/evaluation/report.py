@@ -1,7 +1,5 @@
 """Print a result, the published lines first, then everything in tables; draw its worst faces."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

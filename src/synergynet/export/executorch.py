@@ -1,7 +1,5 @@
 """Export to ExecuTorch (.pte) for phones and embedded processors, through its XNNPACK backend."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

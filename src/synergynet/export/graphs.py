@@ -3,8 +3,6 @@
 Both are written, compared and described through :class:`Deployment`, whatever the format.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

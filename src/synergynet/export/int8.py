@@ -1,7 +1,5 @@
 """Static int8 quantisation of an ONNX graph's backbone, and the crops that it is calibrated on."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import Any

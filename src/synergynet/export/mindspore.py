@@ -1,7 +1,5 @@
 """Graphs for deployment out of MindSpore: MINDIR, ONNX, and AIR where there is an Ascend."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Export to ONNX, with float32, float16 or int8 weights, verified before the file appears."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Export to OpenVINO's .xml and .bin, through ONNX."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path

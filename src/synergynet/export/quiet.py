@@ -1,7 +1,5 @@
 """Silence for tools that talk."""
 
-from __future__ import annotations
-
 import logging
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """Export to TorchScript, for programs in C++ and on phones that run it."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Compare an exported file with its network on real crops."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path

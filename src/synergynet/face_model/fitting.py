@@ -1,7 +1,5 @@
 """Fit a face model to 3D landmarks: similarity pose and coefficients with a unit prior."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -6,8 +6,6 @@ OBJ per identity mode (``identity000.obj`` ...) and per expression (``jawOpen.ob
 y up, z out of the face) and quads; and ``vertex_indices.json`` with the 68 landmark vertices.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from itertools import pairwise

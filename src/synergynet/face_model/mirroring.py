@@ -1,7 +1,5 @@
 """Parameters of a face as a mirror shows it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import SynergyNetError

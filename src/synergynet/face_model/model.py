@@ -4,8 +4,6 @@
 frame: x toward the subject's left, y up, z out of the face; unit given by the model.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The opening of a head's mouth."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

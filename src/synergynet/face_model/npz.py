@@ -4,8 +4,6 @@ Bases are stored as int16 with one scale per mode (error under 1/65534 of the mo
 displacement); everything else as it is.
 """
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 from typing import IO, Any

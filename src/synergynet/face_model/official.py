@@ -1,7 +1,5 @@
 """Reader of the official ``3dmm_data`` folder (Basel Face Model arrays; never shipped)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

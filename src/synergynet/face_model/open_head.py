@@ -1,7 +1,5 @@
 """Open Head: the face model that ships with the package (CC0)."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from importlib.resources import files
 

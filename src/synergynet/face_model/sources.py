@@ -1,7 +1,5 @@
 """Turn what a user typed after ``--face-model`` into a face model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

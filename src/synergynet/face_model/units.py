@@ -1,7 +1,5 @@
 """Expression coefficients -> weights of the face model's named (ARKit) expression units."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

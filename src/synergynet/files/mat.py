@@ -5,8 +5,6 @@ inflates whatever a file holds. This one reads named, real, dense arrays alone a
 more than it was told to. Format: MathWorks, "MAT-File Format", level 5.
 """
 
-from __future__ import annotations
-
 import math
 import struct
 import zlib

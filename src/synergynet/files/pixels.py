@@ -1,7 +1,5 @@
 """A photo as the rest of the package takes it: contiguous (H, W, 3) uint8 BGR."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal, TypeAlias
 

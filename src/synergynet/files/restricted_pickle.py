@@ -1,7 +1,5 @@
 """Unpickle NumPy arrays from strangers without running their code."""
 
-from __future__ import annotations
-
 import math
 import pickle
 import re

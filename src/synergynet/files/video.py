@@ -1,7 +1,5 @@
 """Video files and cameras: frames read, frames written, sound kept."""
 
-from __future__ import annotations
-
 import math
 import os
 import shutil

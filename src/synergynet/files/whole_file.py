@@ -1,7 +1,5 @@
 """Files: read arrays that a stranger made, write so that a file appears whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Run a function over chunks of work in other processes."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

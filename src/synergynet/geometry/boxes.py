@@ -3,8 +3,6 @@
 A box is (x0, y0, x1, y1) in any one frame; a crop is a :class:`~.crops.CropBox` of the image frame.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

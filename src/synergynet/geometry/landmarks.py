@@ -1,7 +1,5 @@
 """Tables of the 68 landmarks (iBUG / dlib order)."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

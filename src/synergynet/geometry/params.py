@@ -5,8 +5,6 @@ One face is a vector of 62 numbers: 12 for the camera matrix ``P`` (3x4, row-maj
 whitened numbers; ``raw = whitened * std + mean``. Source: SynergyNet (3DV 2021) and 3DDFA.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

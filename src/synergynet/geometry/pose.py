@@ -7,8 +7,6 @@ with ``Rx = [1 0 0; 0 c s; 0 -s c]``, ``Ry = [c 0 -s; 0 1 0; s 0 c]``,
 turns the face to the left edge of the picture, positive roll tilts the head clockwise.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

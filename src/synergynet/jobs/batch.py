@@ -1,7 +1,5 @@
 """Many photos: in this process or in several, to the end whatever happens to one of them."""
 
-from __future__ import annotations
-
 import functools
 import os
 import signal

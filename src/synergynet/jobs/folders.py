@@ -1,7 +1,5 @@
 """From folders, patterns and lists to photos, and to a place for each photo's results."""
 
-from __future__ import annotations
-
 import functools
 import glob
 import itertools

@@ -1,7 +1,5 @@
 """One photo in, its files out, and what is to be said about it."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import itertools

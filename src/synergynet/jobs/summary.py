@@ -1,7 +1,5 @@
 """One table of all faces of a run, as CSV or Parquet."""
 
-from __future__ import annotations
-
 import csv
 import importlib.util
 import io

@@ -1,7 +1,5 @@
 """A video or camera in, drawn frames and JSON lines out, one frame at a time."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """The backbones by name; no framework is needed to read or check a name."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from difflib import get_close_matches
 

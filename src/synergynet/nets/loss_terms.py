@@ -1,7 +1,5 @@
 """The names and weights of the losses; no framework is needed to read them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from ..errors import SynergyNetError

@@ -1,7 +1,5 @@
 """Pictures of faces as arrays: the public door on :class:`~.pictures.Pictures`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Results as files. Every file appears whole or not at all."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

@@ -5,8 +5,6 @@ docs/outputs.md follow from here. A new kind is one line and the file that it na
 that is imported before it is used.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module

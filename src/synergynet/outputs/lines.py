@@ -1,7 +1,5 @@
 """Landmarks, pose axes and pose boxes over the photo."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Pictures whose numbers count: depth, PNCC, normals, textures."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """What all pictures and meshes of one photo share, computed once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property

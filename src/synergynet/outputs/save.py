@@ -1,7 +1,5 @@
 """One face as a file."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

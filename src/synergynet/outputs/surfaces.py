@@ -1,7 +1,5 @@
 """The faces' meshes: over the photo, and as solid heads."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

@@ -1,7 +1,5 @@
 """``FaceAnalyzer``: a photo in, faces out."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """``Face``: everything known about one face of a photo, in the photo's pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The Python interface of the official code, on this package's networks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TypeAlias
 

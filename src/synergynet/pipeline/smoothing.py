@@ -5,8 +5,6 @@ Interactive Systems", CHI 2012: an exponential low-pass filter whose cutoff rise
 that what stands still does not tremble and what moves is not late.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """``FaceTracker``: frames of a video in, faces with stable ids out."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """What a trained network is to the rest of the package, whatever runs it."""
 
-from __future__ import annotations
-
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

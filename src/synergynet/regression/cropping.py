@@ -1,7 +1,5 @@
 """Cut crop boxes out of a photo: the network's input."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

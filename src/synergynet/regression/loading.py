@@ -1,7 +1,5 @@
 """From a path to a regressor: the file's name decides what runs it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ..errors import SynergyNetError

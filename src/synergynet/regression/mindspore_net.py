@@ -1,7 +1,5 @@
 """A network in a MindSpore checkpoint, run by MindSpore; imported only when one is asked for."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

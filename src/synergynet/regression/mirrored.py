@@ -1,7 +1,5 @@
 """A network asked twice: once with each crop, once with its mirror image."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -6,8 +6,6 @@ of that name; weights may be stored as float16 behind Cast nodes, or as int8 (QD
 ``WeightsInfo`` is in the file's metadata. Normalising and dewhitening happen here, in NumPy.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A network in an OpenVINO .xml, run by OpenVINO; imported only when one is asked for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A network in a checkpoint, run by torch; imported only when a checkpoint is asked for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

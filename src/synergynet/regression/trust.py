@@ -1,7 +1,5 @@
 """How much to trust an answer: a number in [0, 1] from its expected error."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -3,8 +3,6 @@
 With numba (extra ``fast``) about ten times as fast as without; the results agree to rounding.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from importlib import import_module
 from types import ModuleType

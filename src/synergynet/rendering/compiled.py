@@ -3,8 +3,6 @@
 The z-buffer does the same arithmetic as the NumPy one; see ``rasterizer`` and ``attributes``.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

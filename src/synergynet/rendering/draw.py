@@ -4,8 +4,6 @@ Everything is drawn as a coverage mask, finer than the picture where the face is
 then blended: a line may be thinner than a pixel, and positions are exact to 1/16 pixel.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import cv2

@@ -1,7 +1,5 @@
 """Maps of what a photo shows: depth, PNCC and normals, one value per pixel and several faces."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

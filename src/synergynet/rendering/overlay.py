@@ -1,7 +1,5 @@
 """Grey shaded faces over a photo, or alone and from any side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

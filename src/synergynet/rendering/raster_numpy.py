@@ -1,7 +1,5 @@
 """The z-buffer in plain NumPy: the fallback where numba is not installed."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Literal
 

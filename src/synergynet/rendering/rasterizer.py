@@ -6,8 +6,6 @@ same depth leave the pixel to the one that comes first. The numba and the NumPy 
 same float64 arithmetic in the same order and give the same pixels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

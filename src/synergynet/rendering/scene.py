@@ -5,8 +5,6 @@ one camera: a mesh drawn at s pixels per millimetre is at the distance focal / s
 drawn larger is nearer. Nearer parts and nearer faces hide farther ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

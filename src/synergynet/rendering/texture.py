@@ -4,8 +4,6 @@ What the photo shows is taken from it. What it hides is taken from the other sid
 matched in colour, where that side is seen; the rest is filled smoothly.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

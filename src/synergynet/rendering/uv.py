@@ -1,7 +1,5 @@
 """Texture coordinates: the seam of a head's layout opened, so that no triangle spans it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

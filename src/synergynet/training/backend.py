@@ -1,7 +1,5 @@
 """What the loop of ``run.py`` asks of a framework, and what the frameworks share."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The crops of a run: read, relabelled, split."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Batches for training: deterministic in (seed, step), made ahead of time on threads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

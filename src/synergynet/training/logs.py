@@ -1,7 +1,5 @@
 """What a run writes down: numbers by step, and where its time goes."""
 
-from __future__ import annotations
-
 import csv
 import time
 from pathlib import Path

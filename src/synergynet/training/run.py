@@ -1,7 +1,5 @@
 """The training loop, whatever the framework: resumable after a kill at any moment."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """How long a run is and how fast it learns."""
 
-from __future__ import annotations
-
 import math
 
 from ..errors import SynergyNetError

@@ -1,7 +1,5 @@
 """How good a network is on held-back crops."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

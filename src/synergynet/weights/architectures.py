@@ -1,7 +1,5 @@
 """The networks as tables, from which PyTorch and MindSpore build them; neither is needed here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches

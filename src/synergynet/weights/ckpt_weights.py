@@ -6,8 +6,6 @@ a JSON text, and the eight buffers of an official checkpoint (whitening and face
 their official names if the weights came from one.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

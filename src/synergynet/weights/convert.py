@@ -1,7 +1,5 @@
 """Weights from one kind of file to another, number for number."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Functions are named, not imported: they may live above this package, and need th
 their module is named after.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ with its batch norm sits in a ``features`` of its own, the heads belong to ``I2P
 has ``gamma, beta, moving_mean, moving_variance`` and no count of batches.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -3,8 +3,6 @@
 Here they are NumPy arrays; ``nets/torch/official_checkpoint.py`` gets them out of the file.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..errors import SynergyNetError

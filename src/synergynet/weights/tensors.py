@@ -3,8 +3,6 @@
 ``Weights`` is what every format is read into and written from; :mod:`.formats` lists the formats.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -15,8 +15,6 @@
 The misspelt ``ALFW`` is official. The benchmark has N = 2000 and M = 1969.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath

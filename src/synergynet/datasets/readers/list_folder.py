@@ -1,7 +1,5 @@
 """Folders that hold a training list: crops, names, whitened labels, and how they were made."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Sequence

@@ -28,8 +28,6 @@ Taking the first 40 + 10 of the 199 + 29 modes moves a landmark by 1.7 photo pix
 (300 photos of AFLW2000-3D).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path

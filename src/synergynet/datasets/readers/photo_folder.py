@@ -1,7 +1,5 @@
 """Photos with a ``.mat`` of labels beside each: 300W-LP and AFLW2000-3D as unpacked."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from functools import partial

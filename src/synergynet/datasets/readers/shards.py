@@ -13,8 +13,6 @@ Crops are read in any order, each by its place in the file. Parameters have floa
 training on shards and on the list they were packed from is the same bit for bit.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import mmap

@@ -1,7 +1,5 @@
 """What is behind a face: gradients, noise, shapes, lines, writing, blur; cloth; and cheap noise."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import cv2

@@ -14,8 +14,6 @@ A killed run goes on where it stopped: the labels of a finished batch lie in ``O
 the list is written, which comes last.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import shutil

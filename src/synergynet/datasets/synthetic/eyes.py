@@ -4,8 +4,6 @@ The lids of Open Head move over a surface that is sewn to them, so a painted iri
 squeezed when an eye closes. An eyeball that is intersected pixel by pixel is covered instead.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One synthetic face: drawn, rendered, labelled."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

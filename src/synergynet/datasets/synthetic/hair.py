@@ -5,8 +5,6 @@ how far inside the covered part it lies (millimetres, negative outside); pixels 
 number with noise, so that the edge breaks into strands.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -4,8 +4,6 @@ Everything that does not change from face to face is computed once: where a vert
 skin texture, which vertices are eyeball, how much sky each one sees.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

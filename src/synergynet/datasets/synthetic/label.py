@@ -3,8 +3,6 @@
 And, once it is rendered, which of its landmarks can be seen.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

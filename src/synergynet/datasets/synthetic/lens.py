@@ -1,7 +1,5 @@
 """What a camera does to a picture: blur, few pixels, noise, colour cast, JPEG."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import cv2

@@ -1,7 +1,5 @@
 """Light on a mesh: coloured ambient and sky, one key light with a cast shadow, gloss."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

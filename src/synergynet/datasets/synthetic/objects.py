@@ -1,7 +1,5 @@
 """Things before a face: glasses, fingers, phones, microphones, patches."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

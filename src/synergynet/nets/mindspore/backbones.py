@@ -1,7 +1,5 @@
 """The backbones as MindSpore cells; attribute names give the parameter names of ``names.py``."""
 
-from __future__ import annotations
-
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import HeNormal, Normal, initializer
 

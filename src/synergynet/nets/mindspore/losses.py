@@ -1,7 +1,5 @@
 """The losses in MindSpore: the twins of ``nets/torch/losses.py``, where each is explained."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

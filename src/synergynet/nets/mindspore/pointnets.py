@@ -4,8 +4,6 @@ Points lie along the third axis of (B, C, 68, 1), so that 1x1 convolutions and `
 act on them as PyTorch's ``Conv1d`` and ``BatchNorm1d`` do.
 """
 
-from __future__ import annotations
-
 import math
 
 from mindspore import Tensor, nn, ops

@@ -1,7 +1,5 @@
 """How MindSpore runs in this process."""
 
-from __future__ import annotations
-
 import contextlib
 
 import mindspore

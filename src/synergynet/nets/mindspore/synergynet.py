@@ -1,7 +1,5 @@
 """SynergyNet in MindSpore: the twin of ``nets/torch/synergynet.py``, answers included."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

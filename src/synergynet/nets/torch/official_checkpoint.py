@@ -1,7 +1,5 @@
 """The official ``.pth.tar`` file: ``{'epoch', 'state_dict'}``, read and written by torch."""
 
-from __future__ import annotations
-
 import zipfile
 from collections import OrderedDict
 from pathlib import Path

@@ -8,8 +8,6 @@ to 0 starts from the neutral one. Most units move a small part of the head: thei
 are stored as sparse accessors.
 """
 
-from __future__ import annotations
-
 import json
 import struct
 from typing import Any

@@ -1,7 +1,5 @@
 """Everything a mesh file may hold, gathered once per face."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

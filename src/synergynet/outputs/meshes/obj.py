@@ -1,7 +1,5 @@
 """Wavefront OBJ with texture coordinates, material and texture."""
 
-from __future__ import annotations
-
 import cv2
 
 from .mesh_data import MeshData

@@ -1,7 +1,5 @@
 """Where a face's mesh is put: in the photo, in a frame of the head, or before a camera."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Binary PLY with vertex colours."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .mesh_data import MeshData

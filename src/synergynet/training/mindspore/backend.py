@@ -1,7 +1,5 @@
 """The training loop's backend in MindSpore, on the CPU."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -5,8 +5,6 @@ grouped, ``nn.AdamWeightDecay`` does not correct the bias of its moments. These 
 the moving average needs the parameters after every step; it takes no time beside a step.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

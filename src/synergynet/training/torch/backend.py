@@ -1,7 +1,5 @@
 """The training loop's backend in PyTorch."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A training state's tensors in less than half the bytes, to carry a run to another machine."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Several processes that train one network, as ``torchrun`` starts them."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from typing import TypeVar

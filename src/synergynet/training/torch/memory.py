@@ -1,7 +1,5 @@
 """Keep freed memory in the process: worth as much as a second core here."""
 
-from __future__ import annotations
-
 import ctypes
 import platform
 

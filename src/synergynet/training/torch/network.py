@@ -1,7 +1,5 @@
 """The network of a run: built, averaged over time, and its losses as one module."""
 
-from __future__ import annotations
-
 import copy
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Half precision where it is safe: between the pixels and the answers."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Crash-safe training state: everything that a run needs to go on, in one safetensors file."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
