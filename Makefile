@@ -6,9 +6,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Test files at a time; PARALLEL= runs them one after the other.
+PARALLEL ?= -n 2 --dist loadfile
 MINDSPORE_PYTHON ?= python3.11
 MINDSPORE_VENV ?= .venv-mindspore
 MINDSPORE_BIN := $(MINDSPORE_VENV)/bin
+
+# Threads that wait must not spin: two test processes share the processors.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test test-fast test-mindspore lint clean
 
@@ -28,10 +33,10 @@ demo: $(VENV)/.package
 	$(BIN)/synergynet infer examples/astronaut.jpg -o demo_output --timings
 
 test: $(VENV)/.develop
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(VENV)/.develop
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 $(MINDSPORE_VENV)/.package: pyproject.toml requirements-mindspore.txt
 	$(MINDSPORE_PYTHON) -m venv $(MINDSPORE_VENV)

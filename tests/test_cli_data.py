@@ -266,6 +266,7 @@ def test_open_head_labels_are_trained_on_as_they_are(
         load_training_data(config, target)
 
 
+@pytest.mark.slow
 def test_lists_and_shards_are_prepared_again(
     prepared: Path, official: Path, tmp_path: Path
 ) -> None:

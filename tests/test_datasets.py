@@ -156,7 +156,7 @@ def test_lazy_files_are_looked_up_at_once_and_read_later(tmp_path: Path) -> None
     with pytest.raises(SynergyNetError, match=r"a/1.png: larger than 1 MiB"):
         lazy[1]
     (tmp_path / "a/1.png").unlink()
-    with pytest.raises(SynergyNetError, match=r"a/1.png: missing"):
+    with pytest.raises(SynergyNetError, match=r"a/1.png: no such file"):
         lazy[1]
 
 

@@ -141,7 +141,7 @@ def test_crops_are_checked(root: Path) -> None:
         with pytest.raises(SynergyNetError, match=rf"{crop.name}: not a readable image"):
             list(data.crops())
     crop.unlink()
-    with pytest.raises(SynergyNetError, match=rf"{crop.name}: missing"):
+    with pytest.raises(SynergyNetError, match=rf"{crop.name}: no such file"):
         list(data.crops())
 
 

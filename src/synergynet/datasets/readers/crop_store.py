@@ -126,7 +126,7 @@ def read_crop_bytes(file: Path) -> bytes:
 def read_small(file: Path, most: int, what: str) -> bytes:
     """A file's bytes; SynergyNetError if it is missing or larger than ``most``, so no ``what``."""
     if not file.is_file():
-        raise SynergyNetError(f"{file}: missing, no such file")
+        raise SynergyNetError(f"{file}: no such file")
     try:
         with file.open("rb", buffering=0) as stream:
             size = os.fstat(stream.fileno()).st_size
