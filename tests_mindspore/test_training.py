@@ -164,5 +164,5 @@ def test_settings_that_only_torch_has(
 
 
 def test_other_backbones_are_refused_early(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="in MindSpore; choose from"):
+    with pytest.raises(ValueError, match="does not exist in MindSpore"):
         recipe(tmp_path, backbone="resnet50")
