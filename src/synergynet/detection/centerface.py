@@ -8,9 +8,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from ..errors import SynergyNetError
+from ..files.onnx_session import open_session
 from ..geometry.boxes import non_maximum_suppression
 from .base import Detection, SquareCalibration
 
@@ -57,12 +57,8 @@ class CenterFaceDetector:
         self.threshold = threshold
         self.sides = (max_side, coarse_side) if coarse_side < max_side else (max_side,)
         self.max_iou = max_iou
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(model), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = open_session(model, threads=threads)
         except Exception as error:
             raise SynergyNetError(f"cannot load the face detector {model}: {error}") from error
 

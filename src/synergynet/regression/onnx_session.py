@@ -13,11 +13,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from ..files.onnx_session import open_session
 from ..geometry.params import FloatArray
 from .base import EXPECTED_NME, GraphRegressor
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_ERRORS_ONLY = 3
 
 
 class OnnxRegressor(GraphRegressor):
@@ -33,12 +33,9 @@ class OnnxRegressor(GraphRegressor):
     """
 
     def __init__(self, path: str | Path, *, device: str = "cpu", threads: int = 0) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = _ERRORS_ONLY
         providers = _providers(device)
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+            self._session = open_session(path, threads=threads, providers=providers)
         except Exception as error:  # ONNX Runtime raises a dozen kinds for damaged files
             raise SynergyNetError(
                 f"{path}: not a complete ONNX model; copy or download it again"
@@ -58,7 +55,7 @@ class OnnxRegressor(GraphRegressor):
         return [np.asarray(answer) for answer in answers]
 
 
-def _providers(device: str) -> list[str]:
+def _providers(device: str) -> tuple[str, ...]:
     if device not in _PROVIDERS:
         raise SynergyNetError(f"unknown device '{device}'; choose {' or '.join(_PROVIDERS)}")
     wanted = _PROVIDERS[device]
@@ -66,4 +63,4 @@ def _providers(device: str) -> list[str]:
         raise SynergyNetError(
             f"ONNX Runtime has no '{device}' here; use the device cpu, or install onnxruntime-gpu"
         )
-    return [wanted] if device == "cpu" else [wanted, _PROVIDERS["cpu"]]
+    return (wanted,) if device == "cpu" else (wanted, _PROVIDERS["cpu"])
