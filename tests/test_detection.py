@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from helpers import ASTRONAUT, DATA
 
-from synergynet.detection import Detection, FaceDetector, create_detector
+from synergynet.detection import (
+    DETECTORS,
+    Detection,
+    FaceDetector,
+    SquareCalibration,
+    create_detector,
+)
 from synergynet.errors import SynergyNetError
 from synergynet.geometry.boxes import non_maximum_suppression
 
@@ -18,9 +24,9 @@ ORIGINALS = DATA / "aflw2000_originals"
 FACE_CENTRE, FACE_SIZE = (225.0, 118.0), 100.0
 
 
-@pytest.fixture(scope="module")
-def detector() -> FaceDetector:
-    return create_detector(threads=1)
+@pytest.fixture(scope="module", params=list(DETECTORS))
+def detector(request: pytest.FixtureRequest) -> FaceDetector:
+    return create_detector(request.param, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +136,13 @@ def test_wrong_arrays_are_named(detector: FaceDetector, image: np.ndarray) -> No
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(SynergyNetError, match=r"'haar'.*default, centerface"):
+    with pytest.raises(SynergyNetError, match=r"'haar'.*default, .*centerface"):
         create_detector("haar")
 
 
 def test_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(SynergyNetError, match=r"nothing\.onnx"):
-        create_detector(model=tmp_path / "nothing.onnx")
+        create_detector("centerface", model=tmp_path / "nothing.onnx")
 
 
 def test_suppression_keeps_the_best_of_each_pile() -> None:
@@ -167,3 +173,32 @@ def test_recall_on_large_poses(detector: FaceDetector, degrees: int, bar: float)
         errors += [abs(np.log(s[2] / true_side)) for s in near[:1]]
     assert np.mean(hits) >= bar
     assert np.median(errors) < 0.1
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_the_cascade_finds_heads_turned_by_quarters(astronaut: np.ndarray, turns: int) -> None:
+    """Turning the photo turns box, points and crop with it."""
+    cascade = create_detector("cascade", threads=1)
+    (upright,) = cascade.detect(astronaut)
+    face = cascade.detect(np.rot90(astronaut, turns))[0]
+    edge = astronaut.shape[0] - 1
+    back = {1: lambda p: (edge - p[1], p[0]), 2: lambda p: (edge - p[0], edge - p[1])}
+    back[3] = lambda p: (p[1], edge - p[0])
+    for ours, theirs in ((face.points, upright.points), ([centre(face)], [centre(upright)])):
+        assert ours is not None and theirs is not None
+        moved = np.array([back[turns](point) for point in ours])
+        np.testing.assert_allclose(moved, theirs, atol=0.15 * FACE_SIZE)
+    x, y, side = cascade.crop_square(face)
+    x, y = back[turns]((x, y))
+    assert np.hypot(x - FACE_CENTRE[0], y - FACE_CENTRE[1]) < 0.2 * side
+
+
+def test_a_calibration_with_points_moves_and_scales_with_the_face() -> None:
+    rng = np.random.default_rng(0)
+    calibration = SquareCalibration(tuple(map(tuple, rng.normal(size=(3, 12)) / 5)))
+    points = rng.uniform(0, 10, (5, 2))
+    cx, cy, side = calibration(Detection((0.0, 0.0, 8.0, 10.0), 1.0, points))
+    moved = Detection((3.0, 5.0, 19.0, 25.0), 1.0, points * 2 + (3, 5))
+    np.testing.assert_allclose(calibration(moved), (2 * cx + 3, 2 * cy + 5, 2 * side))
+    with pytest.raises(SynergyNetError, match="five points"):
+        calibration(Detection((0.0, 0.0, 8.0, 10.0), 1.0))

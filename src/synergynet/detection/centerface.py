@@ -6,13 +6,12 @@ Network: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face a
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..errors import SynergyNetError
 from ..files.onnx_session import open_session
 from ..geometry.boxes import non_maximum_suppression
-from .base import Detection, SquareCalibration
+from .base import Detection, Found, SquareCalibration, check_image, detections, network_input
 
 MODEL = Path(__file__).parent / "data" / "centerface.onnx"
 STRIDE = 4  # image pixels per heatmap cell
@@ -68,10 +67,11 @@ class CenterFaceDetector:
         Raises:
             SynergyNetError: the array is empty, not uint8 or not of that shape.
         """
-        if bgr.ndim != 3 or bgr.shape[2] != 3 or bgr.dtype != np.uint8 or bgr.size == 0:
-            raise SynergyNetError(
-                f"a face detector needs a (H, W, 3) uint8 image, not {bgr.shape} {bgr.dtype}"
-            )
+        check_image(bgr)
+        return detections(*self.find(bgr))
+
+    def find(self, bgr: np.ndarray) -> Found:
+        """As :meth:`detect`, in arrays, best score first."""
         longest = max(bgr.shape[:2])
         looks = [self._look(bgr, min(1.0, self.sides[0] / longest), 0)]
         looks += [
@@ -80,29 +80,19 @@ class CenterFaceDetector:
             if side < longest
         ]
         boxes, scores, points = (np.concatenate(arrays) for arrays in zip(*looks, strict=True))
-        return [
-            Detection((*boxes[k].tolist(),), float(scores[k]), points[k])
-            for k in non_maximum_suppression(boxes, scores, self.max_iou)
-        ]
+        kept = non_maximum_suppression(boxes, scores, self.max_iou)
+        return boxes[kept], scores[kept], points[kept]
 
     def crop_square(self, detection: Detection) -> tuple[float, float, float]:
         """The training crop (cx, cy, side) of a face, pixels, 0-based pixel centres."""
         return CALIBRATION(detection)
 
-    def _look(
-        self, bgr: np.ndarray, scale: float, smallest: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _look(self, bgr: np.ndarray, scale: float, smallest: int) -> Found:
         """Boxes (K, 4), scores (K,), points (K, 5, 2) found at one image size.
 
         ``smallest`` is the least box height in pixels of that size.
         """
-        height, width = bgr.shape[:2]
-        h, w = max(1, round(height * scale)), max(1, round(width * scale))
-        if (h, w) != (height, width):
-            bgr = cv2.resize(bgr, (w, h), interpolation=cv2.INTER_AREA)
-        padded_h, padded_w = (-(-side // MULTIPLE) * MULTIPLE for side in (h, w))
-        image = np.zeros((1, 3, padded_h, padded_w), np.float32)  # R, G, B in 0..255
-        image[0, :, :h, :w] = bgr[..., ::-1].transpose(2, 0, 1)
+        image, zoom = network_input(bgr, scale, MULTIPLE, rgb=True)
         outputs = ["heatmap", "log_size", "offset", "points"]
         heatmap, *maps = (maps[0] for maps in self._session.run(outputs, {"image": image}))
         rows, cols = np.nonzero(
@@ -120,5 +110,5 @@ class CenterFaceDetector:
         low = STRIDE * (cells + 0.5 + offset) - size / 2
         corners = np.concatenate([low, low + size, low + size * points], axis=1)  # (K, 7, 2)
         # From distances to the image edge to 0-based pixel centres of the full photo.
-        corners = corners * (width / w, height / h) - 0.5
+        corners = corners * zoom - 0.5
         return corners[:, :2].reshape(-1, 4), heatmap[0, rows, cols].astype(float), corners[:, 2:]

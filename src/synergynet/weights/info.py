@@ -18,7 +18,7 @@ FORMAT_VERSION = 1
 
 Frame = Literal["protocol", "pixel"]
 ChannelOrder = Literal["BGR", "RGB"]
-Calibration = tuple[tuple[float, float], ...]
+Calibration = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,9 @@ class WeightsInfo:
         crop_rule: of the crops that the network was trained on, a key of
             :data:`~synergynet.geometry.crops.CROP_RULES`; files that do not say it mean the
             default.
-        detector_calibration: face detector -> (3, 2) numbers that turn its boxes into such
-            crops (``detection.base.SquareCalibration``); a detector that is not in it keeps its
-            own.
+        detector_calibration: face detector -> (3, 2) or (3, 12) numbers that turn what it sees
+            into such crops (``detection.base.SquareCalibration``); a detector that is not in it
+            keeps its own.
     """
 
     architecture: str
@@ -143,12 +143,13 @@ def _whitening(values: Mapping[str, Any]) -> Whitening:
 
 
 def _calibration(values: Mapping[str, Any]) -> dict[str, Calibration]:
-    """Detector -> (3, 2) numbers; raises TypeError, ValueError or OverflowError for others."""
+    """Detector -> (3, 2) or (3, 12) numbers; raises TypeError, ValueError or OverflowError."""
     out: dict[str, Calibration] = {}
     for name, rows in values.items():
-        numbers = tuple((float(a), float(b)) for a, b in rows)
-        if len(numbers) != 3 or not all(math.isfinite(n) for row in numbers for n in row):
-            raise ValueError(f"{name[:80]!r} has no 3 x 2 finite numbers")
+        numbers = tuple(tuple(float(number) for number in row) for row in rows)
+        good = all(math.isfinite(number) for row in numbers for number in row)
+        if len(numbers) != 3 or {len(row) for row in numbers} not in ({2}, {12}) or not good:
+            raise ValueError(f"{name[:80]!r} has no 3 x 2 or 3 x 12 finite numbers")
         out[name] = numbers
     return out
 

@@ -1,0 +1,135 @@
+"""YuNet by ONNX Runtime: a tiny fully convolutional network with five points per face.
+
+Network: Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence
+Research 20, 2023. Weights by its authors, MIT; ``data/README.md`` says how the file was made.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import SynergyNetError
+from ..files.onnx_session import open_session
+from ..geometry.boxes import non_maximum_suppression
+from .base import Detection, Found, SquareCalibration, check_image, detections, network_input
+
+MODEL = Path(__file__).parent / "data" / "yunet.onnx"
+STRIDES = (8, 16, 32)  # image pixels per cell
+MULTIPLE = 32
+CANDIDATES = 2000  # best cells that enter the suppression: bounds the work on any image
+MAX_IOU = 0.3  # overlap above which two boxes are one face
+SURE = 0.8
+"""Score of a face that needs no second look."""
+SMALL = 40
+"""Pixels of the quick look: where a face is smaller, there may be others that it cannot see."""
+# `tools/bench/detectors.py --calibrate aflw_train --crops 2400 --detector cascade`
+CALIBRATION = SquareCalibration(
+    weights=(
+        (0.0, 0.0, -0.2025, 0.0092, -0.2025, -0.0092, 0.1087, 0.0, 0.0132, 0.0092, 0.0132, -0.0092),
+        (
+            *(-0.0014, -0.0443, 0.0943, 0.2491, -0.0943, 0.2491),
+            *(0.0, -0.7085, -0.1742, 0.3847, 0.1742, 0.3847),
+        ),
+        (
+            *(0.2543, 0.0382, 0.3370, -0.4390, -0.3370, -0.4390),
+            *(0.0, 0.6501, -0.2274, -0.2357, 0.2274, -0.2357),
+        ),
+    )
+)
+
+
+class YuNet:
+    """The network: faces of one image at one size.
+
+    Args:
+        threads: of ONNX Runtime; 0 lets it choose.
+        model: path of the ONNX file; the shipped one by default.
+
+    Raises:
+        SynergyNetError: the file is missing or is no such network.
+    """
+
+    def __init__(self, threads: int = 0, model: str | Path = MODEL) -> None:
+        try:
+            self._session = open_session(model, threads=threads)
+        except Exception as error:
+            raise SynergyNetError(f"cannot load the face detector {model}: {error}") from error
+
+    def look(self, bgr: np.ndarray, scale: float, threshold: float) -> Found:
+        """Faces of ``bgr``, (H, W, 3) uint8, scaled by ``scale`` for the network."""
+        image, zoom = network_input(bgr, scale, MULTIPLE)
+        names = [f"{kind}_{s}" for s in STRIDES for kind in ("cls", "obj", "bbox", "kps")]
+        outputs = dict(zip(names, self._session.run(names, {"image": image}), strict=True))
+        boxes, scores, points = [], [], []
+        for stride in STRIDES:
+            score = outputs[f"cls_{stride}"][0, :, 0] * outputs[f"obj_{stride}"][0, :, 0]
+            score = np.sqrt(np.clip(score, 0, 1)).astype(float)
+            found = np.flatnonzero(score >= threshold)
+            rows, cols = np.divmod(found, image.shape[3] // stride)
+            cells = np.stack([cols, rows], axis=1).astype(float)
+            box = outputs[f"bbox_{stride}"][0, found].astype(float)
+            centre, size = (cells + box[:, :2]) * stride, np.exp(box[:, 2:]) * stride
+            five = outputs[f"kps_{stride}"][0, found].reshape(-1, 5, 2)
+            boxes.append(np.concatenate([centre - size / 2, centre + size / 2], axis=1))
+            scores.append(score[found])
+            points.append((cells[:, None] + five) * stride)
+        best = np.argsort(-np.concatenate(scores), kind="stable")[:CANDIDATES]
+        # From distances to the image edge to 0-based pixel centres of the full photo.
+        return (
+            np.concatenate(boxes)[best] * np.tile(zoom, 2) - 0.5,
+            np.concatenate(scores)[best],
+            np.concatenate(points)[best] * zoom - 0.5,
+        )
+
+
+class YuNetDetector:
+    """YuNet, first at a small size; at a larger one only where that may show more.
+
+    Args:
+        threshold: smallest score of a face, 0..1.
+        quick_side: longest side in pixels of the first look.
+        max_side: of the second, taken where the first is not sure of a face or sees small ones.
+        threads: of ONNX Runtime; 0 lets it choose.
+        model: path of the ONNX file; the shipped one by default.
+
+    Raises:
+        SynergyNetError: the file is missing or is no such network.
+    """
+
+    name = "yunet"
+
+    def __init__(
+        self,
+        threshold: float = 0.6,
+        quick_side: int = 320,
+        max_side: int = 960,
+        threads: int = 0,
+        model: str | Path = MODEL,
+    ) -> None:
+        self.threshold, self.quick_side, self.max_side = threshold, quick_side, max_side
+        self.network = YuNet(threads, model)
+
+    def detect(self, bgr: np.ndarray) -> list[Detection]:
+        """Find the faces of ``bgr``, (H, W, 3) uint8, B, G, R; the best score first.
+
+        Raises:
+            SynergyNetError: the array is empty, not uint8 or not of that shape.
+        """
+        check_image(bgr)
+        longest = max(bgr.shape[:2])
+        quick = min(1.0, self.quick_side / longest)
+        boxes, scores, points = self.network.look(bgr, quick, self.threshold)
+        kept = non_maximum_suppression(boxes, scores, MAX_IOU)
+        heights = (boxes[kept, 3] - boxes[kept, 1]) * quick
+        enough = len(kept) and scores[kept[0]] >= SURE and heights.min() >= SMALL
+        if enough or quick == 1:
+            return detections(boxes[kept], scores[kept], points[kept])
+        fine = self.network.look(bgr, min(1.0, self.max_side / longest), self.threshold)
+        looks = zip((boxes, scores, points), fine, strict=True)
+        boxes, scores, points = (np.concatenate(pair) for pair in looks)
+        kept = non_maximum_suppression(boxes, scores, MAX_IOU)
+        return detections(boxes[kept], scores[kept], points[kept])
+
+    def crop_square(self, detection: Detection) -> tuple[float, float, float]:
+        """The training crop (cx, cy, side) of a face, pixels, 0-based pixel centres."""
+        return CALIBRATION(detection)
