@@ -91,7 +91,7 @@ def _sure(found: Found) -> bool:
 
 
 def _is_part(k: int, boxes: np.ndarray, scores: np.ndarray) -> bool:
-    """Whether an unsure box lies within a better one: fine looks at close-ups see eyes and mouths."""
+    """Whether an unsure box lies in a better one: fine looks at close-ups see eyes and mouths."""
     low, high = np.maximum(boxes[k, :2], boxes[:, :2]), np.minimum(boxes[k, 2:], boxes[:, 2:])
     inside = np.prod(np.clip(high - low, 0, None), axis=1)
     area = np.prod(boxes[k, 2:] - boxes[k, :2])
