@@ -234,3 +234,14 @@ def test_the_official_checkpoint_brings_its_face_model(tmp_path, tiny_model) -> 
     np.testing.assert_allclose(
         regressor.face_model.decode_landmarks(answer), model.decode_landmarks(answer), rtol=1e-4
     )
+
+
+def test_idle_threads_of_the_sessions_do_not_spin() -> None:
+    """Spinning threads of one session take the processors from the other."""
+    from synergynet.detection import create_detector
+
+    sessions = [load_regressor()._session, create_detector("centerface")._session]
+    sessions.append(create_detector("yunet").network._session)
+    for session in sessions:
+        options = session.get_session_options()
+        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"

@@ -1,9 +1,14 @@
 """Face detection: boxes, and the square crops that the landmark network was trained on."""
 
+from __future__ import annotations
+
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SynergyNetError
-from .base import Detection, FaceDetector, SquareCalibration
+
+if TYPE_CHECKING:
+    from .base import Detection, FaceDetector, SquareCalibration
 
 __all__ = [
     "DEFAULT_DETECTOR",
@@ -42,3 +47,10 @@ def create_detector(name: str = "default", **options: object) -> FaceDetector:
     module, _, cls = home.partition(":")
     detector: FaceDetector = getattr(import_module(module), cls)(**options)
     return detector
+
+
+def __getattr__(name: str) -> Any:
+    """What ``base`` defines, on first use: the names of the detectors need no OpenCV."""
+    if name in __all__:
+        return getattr(import_module(".base", __name__), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
