@@ -13,6 +13,7 @@ the training crops, each set into a larger blurred canvas, never to AFLW2000-3D:
 """
 
 import importlib.util
+import itertools
 import os
 import sys
 import time
@@ -119,6 +120,30 @@ def print_recall(name: str, detect: Detect, samples: list[Sample], degrees: floa
     print_row((name, f"{degrees:g}", *recall, others, f"{1e3 * np.median(seconds):.0f}"))
 
 
+def print_small(samples: list[Sample], threads: int) -> None:
+    """Recall on faces shrunk to a few pixels, alone on a blurred ground or beside a large face."""
+    found = {name: create_detector(name, threads=threads) for name in DETECTORS}
+    print()
+    print_head("landmark box", "where", *found)
+    for where, size in itertools.product(("alone", "beside a large face"), (12, 16, 24, 40)):
+        hits: dict[str, list[bool]] = {name: [] for name in found}
+        for number, (bgr, _, _) in enumerate(samples):
+            other, points, _ = samples[(number + 7) % len(samples)]
+            zoom = size * np.sqrt(2) / crop_of(points)[2]
+            small = cv2.resize(other, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+            canvas = cv2.copyMakeBorder(bgr, 0, 0, 0, 190, cv2.BORDER_REPLICATE)
+            blurred = cv2.GaussianBlur(canvas, (0, 0), 30)
+            start = bgr.shape[1] if where != "alone" else 0
+            canvas[:, start:] = blurred[:, start:]
+            place = np.array([bgr.shape[1] + 10, 100])
+            height, width = (min(a, b) for a, b in zip(small.shape, (300, 180), strict=False))
+            canvas[100 : 100 + height, place[0] : place[0] + width] = small[:height, :width]
+            truth = (points + 0.5) * (small.shape[1] / other.shape[1]) - 0.5 + place
+            for name, detector in found.items():
+                hits[name].append(any(is_hit(d, truth) for d in detector.detect(canvas)))
+        print_row((f"{size} px", where, *(f"{100 * np.mean(h):.0f}" for h in hits.values())))
+
+
 def errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """(N, 3): shift in x and y as fractions of the true side, log of the ratio of sides."""
     shift = (predicted[:, :2] - truth[:, :2]) / truth[:, 2:]
@@ -212,6 +237,7 @@ def main() -> None:
         for name, detect in candidates(args.threads).items():
             for degrees in 0, 30, 60, 90, 180:
                 print_recall(name, detect, samples, degrees)
+        print_small(samples, args.threads)
         print()
         print_head("crop square", "photos", *SQUARE_COLUMNS)
         for name in DETECTORS:

@@ -8,6 +8,7 @@ import typer
 
 from ..weights.convert import convert_weights
 from ..weights.formats import endings
+from .options import FACE_MODELS
 
 
 class OrderOption(str, Enum):
@@ -23,7 +24,7 @@ def convert(
     face_model: Annotated[
         str | None,
         typer.Option(
-            help="Where a file does not hold it: 'open-head', a .npz, or a 3dmm_data folder. "
+            help=f"Where a file does not hold it: {FACE_MODELS}. "
             "Needed for .safetensors -> .pth.tar and for a .ckpt of another program."
         ),
     ] = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..datasets.readers import READERS
+from .options import FACE_MODELS
 from .progress import counting_bar
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ ListFolder = Annotated[
 ]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for crops and labels.")]
 CropsOption = Annotated[Path | None, typer.Option(help="Folder of the crops. Default: DIR/crops.")]
-LabelsOption = Annotated[
-    str, typer.Option(help="Of the labels: 'open-head', a 3dmm_data folder, or an .npz.")
-]
+LabelsOption = Annotated[str, typer.Option(help=f"Of the labels: {FACE_MODELS}.")]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Processes. Default: one per processor.")
 ]
@@ -41,7 +40,7 @@ def prepare(
     output: OutputOption,
     face_model: Annotated[
         str,
-        typer.Option(help="Labels for: 'open-head', a 3dmm_data folder, or an .npz face model."),
+        typer.Option(help=f"Labels for: {FACE_MODELS}."),
     ] = "open-head",
     bfm: Annotated[
         Path | None,

@@ -7,6 +7,7 @@ import typer
 
 from ..export.formats import FORMATS, check_options, choose_format, export_weights
 from ..weights.formats import endings, read_weights
+from .options import FACE_MODELS
 
 if TYPE_CHECKING:
     from ..export.graphs import Precision
@@ -56,7 +57,7 @@ def export(
     ] = None,
     face_model: Annotated[
         str | None,
-        typer.Option(help="For --whole: 'open-head' (default), a .npz file or a 3dmm_data folder."),
+        typer.Option(help=f"For --whole: {FACE_MODELS}. Default: open-head."),
     ] = None,
 ) -> None:
     """Export a trained network; the file is compared with the network first."""

@@ -34,6 +34,9 @@ def _known_detector(value: str) -> str:
     return value
 
 
+FACE_MODELS = "'open-head', a 3dmm_data folder, an ICT-FaceKit folder or an .npz face model"
+"""What may stand after ``--face-model``."""
+
 WeightsOption = Annotated[
     str | None,
     typer.Option(
@@ -45,8 +48,7 @@ FaceModelOption = Annotated[
     str | None,
     typer.Option(
         "--face-model",
-        help="'open-head', a 3dmm_data folder, an ICT-FaceKit folder or an .npz face model. "
-        "Default: the one inside the weights' file, else open-head.",
+        help=f"{FACE_MODELS}. Default: the one inside the weights' file, else open-head.",
     ),
 ]
 

@@ -27,6 +27,7 @@ from ..regression import (
     cut_crops,
     load_regressor,
 )
+from ..weights.info import WeightsInfo
 from .face import Face, crop_to_image
 
 _SAME_FACE_IOU = 0.5
@@ -232,7 +233,8 @@ class FaceAnalyzer:
             regression += time.perf_counter() - clock
             clock = time.perf_counter()
             if not last:
-                boxes = self._next_crops(photos, boxes, answer.params)
+                landmarks = self.face_model.decode_landmarks(answer.params)
+                boxes = _next_crops(photos, boxes, landmarks, self.regressor.info)
             decode += time.perf_counter() - clock
         out, start = [], 0
         for bgr, found, squares, detection in zip(photos, detections, boxes, times, strict=True):
@@ -275,22 +277,6 @@ class FaceAnalyzer:
         crops = [cut_crops(bgr, squares, border=border) for bgr, squares in pairs]
         return assess(regressor, crops[0] if len(crops) == 1 else np.concatenate(crops))
 
-    def _next_crops(
-        self, photos: list[NDArray[np.uint8]], boxes: list[list[CropBox]], raw: FloatArray
-    ) -> list[list[CropBox]]:
-        """The crops of the next pass, from the raw parameters (N, 62) of this one."""
-        decoded = iter(self.face_model.decode_landmarks(raw))
-        info = self.regressor.info
-        return [
-            [
-                next_crop(
-                    crop_to_image(next(decoded), box, info.frame), box, bgr.shape, info.crop_rule
-                )
-                for box in squares
-            ]
-            for bgr, squares in zip(photos, boxes, strict=True)
-        ]
-
     def _face(
         self,
         detection: Detection | None,
@@ -312,6 +298,21 @@ class FaceAnalyzer:
             expected_nme=None if expected is None else float(expected[index]),
         )
         return face if detection is not None else replace(face, box=outline(face.landmarks))
+
+
+def _next_crops(
+    photos: list[NDArray[np.uint8]],
+    boxes: list[list[CropBox]],
+    landmarks: FloatArray,
+    info: WeightsInfo,
+) -> list[list[CropBox]]:
+    """The crops of the next pass, from the decoded landmarks (N, 68, 3) of all of this one."""
+    left = iter(landmarks)
+    frame, rule = info.frame, info.crop_rule
+    return [
+        [next_crop(crop_to_image(next(left), b, frame), b, bgr.shape, rule) for b in squares]
+        for bgr, squares in zip(photos, boxes, strict=True)
+    ]
 
 
 def different_faces(faces: list[Face]) -> list[Face]:
