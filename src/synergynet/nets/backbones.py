@@ -9,6 +9,7 @@ from ..weights.architectures import check_architecture
 BACKBONES: Mapping[str, str] = {
     "mobilenet_v2": "mobilenet_v2:MobileNetV2",
     "efficientnet_lite0": "efficientnet_lite:EfficientNetLite0",
+    "slim": "slim:SlimNet",
     **dict.fromkeys(
         ("mobilenet_2", "mobilenet_1", "mobilenet_075", "mobilenet_05", "mobilenet_025"),
         "mobilenet_v1:MobileNetV1",

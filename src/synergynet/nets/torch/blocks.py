@@ -30,6 +30,17 @@ def conv_bn_relu6(
     )
 
 
+def conv_bn_relu(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """Bias-free convolution with symmetric padding, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+    )
+
+
 class InvertedResidual(nn.Module):
     """Expand 1x1, depthwise, project 1x1; identity added when the shapes agree.
 
