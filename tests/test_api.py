@@ -62,12 +62,13 @@ def test_a_list_gives_what_its_photos_give_alone_in_one_batch_per_pass(many) -> 
     alone = [many(image) for image in images]
     many.regressor.seen.clear()
     together = many(images)
-    assert [len(crops) for crops in many.regressor.seen] == [5, 5]
+    # The second pass shows only what the first would have cut otherwise.
+    assert [len(crops) for crops in many.regressor.seen] == [5, 3]
     assert [len(faces) for faces in together] == [2, 0, 1, 2]
     for image, one, other in zip(images, alone, together, strict=True):
         for a, b in zip(one, other, strict=True):
             assert (a.crop, a.box, a.image_size) == (b.crop, b.box, image.shape[:2])
-            np.testing.assert_array_equal(a.landmarks, b.landmarks)
+            np.testing.assert_allclose(a.landmarks, b.landmarks, atol=1e-4)
     assert many([]) == [] and many(images[1:2]) == [[]]
     assert many(tuple(images))[0][0].crop == alone[0][0].crop
 

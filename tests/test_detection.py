@@ -16,6 +16,7 @@ from synergynet.detection import (
     SquareCalibration,
     create_detector,
 )
+from synergynet.detection.base import doubtful_below
 from synergynet.errors import SynergyNetError
 from synergynet.geometry.boxes import non_maximum_suppression
 
@@ -62,9 +63,10 @@ def test_crop_square_is_the_training_crop(detector: FaceDetector, astronaut: np.
 def test_boxes_scale_with_the_image(
     detector: FaceDetector, astronaut: np.ndarray, scale: float
 ) -> None:
-    (face,) = detector.detect(astronaut)
+    face = detector.detect(astronaut)[0]
     resized = cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    (other,) = detector.detect(resized)
+    other, *more = detector.detect(resized)
+    assert all(detection.score < doubtful_below(detector) for detection in more)
     expected = (np.array(detector.crop_square(face)[:2]) + 0.5) * scale - 0.5
     side = detector.crop_square(face)[2] * scale
     cx, cy, other_side = detector.crop_square(other)
@@ -91,8 +93,9 @@ def test_close_up_that_fills_a_large_photo(detector: FaceDetector, astronaut: np
 def test_small_face_in_a_large_photo(detector: FaceDetector, astronaut: np.ndarray) -> None:
     photo = np.full((3000, 4000, 3), 128, np.uint8)
     photo[2000:2512, 3000:3512] = astronaut
-    (face,) = detector.detect(photo)
+    face, *others = detector.detect(photo)
     assert np.abs(centre(face) - np.add(FACE_CENTRE, (3000, 2000))).max() < 20
+    assert all(other.score < doubtful_below(detector) for other in others)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (7, 3), (33, 31), (4000, 2)])

@@ -67,6 +67,7 @@ class FaceAnalyzer:
     """Detector, network and face model, loaded once.
 
     >>> from synergynet import FaceAnalyzer, read_image
+    >>> from synergynet.pipeline import next_crop
     >>> analyzer = FaceAnalyzer()
     >>> photo = read_image("examples/astronaut.jpg")
     >>> (face,) = analyzer(photo)
@@ -214,7 +215,7 @@ class FaceAnalyzer:
         """One pass of the network over given crops of a photo, as one batch, for trackers.
 
         No detector runs, no second pass and no mirrored one, and no answer is left out: one face
-        per box, in order. See :func:`next_crop` for the crop of the next frame.
+        per box, in order. See :func:`~synergynet.geometry.boxes.next_crop` for the crop of the next frame.
 
         Args:
             image: (H, W, 3) uint8.
@@ -222,7 +223,7 @@ class FaceAnalyzer:
             detections: N, whose boxes and scores the faces carry; without them a face's box is
                 that of its landmarks and its score 0.
             quarters: N, by which each crop is turned to the left for its face to stand upright
-                (:func:`~.looks.quarters_of_landmarks`); none by default.
+                (:func:`~.looks.quarters_of_params`); none by default.
 
         Raises:
             SynergyNetError: not such an image, an impossible box, or the weights answer with NaN.
@@ -273,7 +274,7 @@ class FaceAnalyzer:
         answer = look(network, photos, views)
         for turn in range(1, self.passes):
             landmarks = self._landmarks(answer.params, views, network)
-            following = follow(views, landmarks, photos, rule, turn=self._can_turn)
+            following = follow(views, answer, landmarks, photos, rule, turn=self._can_turn)
             before, network = network, self._last if turn + 1 == self.passes else self.regressor
             if network is before:
                 views, answer = look_again(network, photos, views, following, answer)

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..detection import Detection
 from ..geometry import params, pose
 from ..geometry.boxes import next_crop
 from ..geometry.crops import CropBox
-from ..geometry.landmarks import EYES, MOUTH
 from ..geometry.params import INPUT_SIZE, FloatArray
 from ..regression import ParamsRegressor, Prediction, assess, cut_crops
 
@@ -85,15 +84,18 @@ def look_again(
 
 def follow(
     views: Sequence[View],
+    answer: Prediction,
     landmarks: FloatArray,
     photos: Sequence[NDArray[np.uint8]],
     rule: str,
     *,
     turn: bool = True,
 ) -> list[View]:
-    """The views of the next look, about the landmarks (N, 68, 3) of this one, image frame.
+    """The views of the next look, about the landmarks of this one.
 
     Args:
+        answer: to ``views``.
+        landmarks: (N, 68, 3) of it, image frame.
         rule: the crop rule of the network, a key of ``CROP_RULES``.
         turn: whether crops may be turned.
     """
@@ -101,28 +103,31 @@ def follow(
         replace(
             view,
             crop=next_crop(points, view.crop, photos[view.photo].shape, rule),
-            quarters=quarters_of_landmarks(points) if turn else 0,
+            quarters=quarters_of_params(raw) if turn else 0,
         )
-        for view, points in zip(views, landmarks, strict=True)
+        for view, raw, points in zip(views, answer.params, landmarks, strict=True)
     ]
 
 
-def quarters_of_landmarks(points: FloatArray) -> int:
-    """Quarters by which a crop is turned to the left, for its 68 landmarks to stand upright."""
-    if not np.isfinite(points).all():
-        return 0
-    return _quarters(points[EYES].mean(axis=0), points[MOUTH].mean(axis=0))
+def quarters_of_params(raw: FloatArray) -> int:
+    """Quarters by which a crop is turned to the left for the face of its (62,) to stand upright."""
+    camera = params.split(raw)[0]
+    # The model's -y axis, toward the chin, in the image (y down).
+    return _quarters(-float(camera[0, 1]), float(camera[1, 1]))
 
 
 def quarters_of_detection(detection: Detection) -> int:
-    """The same by the detector's five points; 0 without them."""
+    """The same by the detector's five points; 0 where it has none."""
     if detection.points is None:
         return 0
-    return _quarters(detection.points[:2].mean(axis=0), detection.points[3:].mean(axis=0))
+    eyes, mouth = detection.points[:2].mean(axis=0), detection.points[3:].mean(axis=0)
+    return _quarters(*(mouth - eyes).tolist())
 
 
-def _quarters(eyes: ArrayLike, mouth: ArrayLike) -> int:
-    right, down = (np.asarray(mouth) - np.asarray(eyes))[:2].tolist()
+def _quarters(right: float, down: float) -> int:
+    """By the direction from forehead to chin in the image."""
+    if not math.isfinite(right + down):
+        return 0
     return round(-math.atan2(right, down) / (math.pi / 2)) % 4
 
 

@@ -14,7 +14,7 @@ from ..geometry.params import FloatArray
 from ..regression.trust import LOST_BELOW
 from .analyzer import FaceAnalyzer
 from .face import Face
-from .looks import quarters_of_landmarks
+from .looks import quarters_of_params
 from .smoothing import FaceSmoother, SmoothingConstants
 
 _SAME_FACE_IOU = 0.5
@@ -180,7 +180,7 @@ class FaceTracker:
             return False
         rule = self.analyzer.regressor.info.crop_rule
         boxes = [_expected_crop(track, bgr.shape, rule) for track in self._tracks]
-        turns = [quarters_of_landmarks(track.face.landmarks) for track in self._tracks]
+        turns = [quarters_of_params(track.face.params) for track in self._tracks]
         faces = self.analyzer.faces_in(bgr, boxes, quarters=turns)
         following = [next_crop(face.landmarks, face.crop, bgr.shape, rule) for face in faces]
         moved = [
