@@ -133,7 +133,7 @@ def test_a_face_is_found_and_trusted_however_the_photo_is_turned() -> None:
         assert apart < 0.02 * size
         assert face.confidence > 0.97
         roll = (face.pose.roll - upright.pose.roll + 180) % 360 - 180
-        assert abs((roll - 90 * quarters + 180) % 360 - 180) < 3
+        assert abs((roll + 90 * quarters + 180) % 360 - 180) < 3
 
 
 @pytest.mark.parametrize("quality", QUALITIES)

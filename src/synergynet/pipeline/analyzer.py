@@ -215,7 +215,8 @@ class FaceAnalyzer:
         """One pass of the network over given crops of a photo, as one batch, for trackers.
 
         No detector runs, no second pass and no mirrored one, and no answer is left out: one face
-        per box, in order. See :func:`~synergynet.geometry.boxes.next_crop` for the crop of the next frame.
+        per box, in order. :func:`~synergynet.geometry.boxes.next_crop` gives the crop of the next
+        frame.
 
         Args:
             image: (H, W, 3) uint8.
