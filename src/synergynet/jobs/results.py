@@ -24,7 +24,7 @@ from ..outputs.kinds import DEFAULT_DRAWINGS, DRAWINGS, Space, resolve
 from ..outputs.meshes import plain_mesh
 from ..outputs.pictures import DEFAULT_STYLE, Pictures, Style, check_texture, check_triangles
 from ..pipeline.analyzer import FaceAnalyzer
-from ..pipeline.face import Face
+from ..pipeline.face import Face, meshes_of
 
 STEPS = ("reading", "detection", "regression", "decode", "drawing", "writing")
 
@@ -121,6 +121,7 @@ def write_results(
     marks.append(time.perf_counter())
     if wanted.meshes or wanted.plain:
         check_triangles(faces)
+        meshes_of(faces)
     per_face = [kind for kind in wanted.kinds if DRAWINGS[kind].per_face]
     if per_face:
         check_texture(faces)

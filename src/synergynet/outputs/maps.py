@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.params import FloatArray
+from ..pipeline.face import meshes_of
 from ..rendering import as_colors, encode_depth, lay_over, normal_map, pncc_codes, pncc_map
 from ..rendering.maps import DEPTH_MIDDLE
 from .pictures import Pictures
@@ -51,7 +52,7 @@ def normals(pictures: Pictures) -> NDArray[np.uint8]:
     """The surface's direction, as a colour."""
     if not pictures.faces:
         return np.zeros_like(pictures.image)
-    meshes = [face.vertices for face in pictures.faces]
+    meshes = meshes_of(pictures.faces)
     found = normal_map(pictures.views, pictures.faces[0].triangles, meshes, *pictures.size)
     return _over(pictures, found / 2 + 0.5)
 

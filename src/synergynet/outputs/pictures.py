@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
 from ..geometry.params import FloatArray
-from ..pipeline.face import Face
+from ..pipeline.face import Face, meshes_of
 from ..rendering import MeshView, Texture, depth_map, sample_texture, view_meshes
 from ..rendering.draw import face_size
 from ..rendering.texture import DEFAULT_SIZE
@@ -81,7 +81,7 @@ class Pictures:
         check_triangles(self.faces)
         if not self.faces:
             return []
-        meshes = [face.vertices for face in self.faces]
+        meshes = meshes_of(self.faces)
         return view_meshes(
             meshes, self.faces[0].triangles, *self.size, scales=self.scales, focal=self.style.focal
         )

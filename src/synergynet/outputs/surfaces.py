@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..geometry.params import FloatArray
 from ..geometry.pose import rotation_from_euler
-from ..pipeline.face import Face
+from ..pipeline.face import Face, meshes_of
 from ..rendering import draw_mesh
 from .pictures import Pictures, check_triangles
 
@@ -17,7 +17,7 @@ def mesh(pictures: Pictures) -> NDArray[np.uint8]:
     """The shaded meshes over the photo."""
     if not pictures.faces:
         return pictures.image.copy()
-    meshes = [face.vertices for face in pictures.faces]
+    meshes = meshes_of(pictures.faces)
     return _draw(pictures, pictures.image, meshes, pictures.style.opacity_or(_MESH_OPACITY))
 
 
@@ -28,7 +28,7 @@ def solid(pictures: Pictures) -> NDArray[np.uint8]:
         ground = np.full_like(pictures.image, _GROUND)
     if not pictures.faces:
         return ground.copy()
-    meshes = [face.vertices for face in pictures.faces]
+    meshes = meshes_of(pictures.faces)
     if pictures.style.view is not None:
         yaw, pitch = pictures.style.view
         aim = rotation_from_euler(pitch, yaw, 0.0)

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import overload
 
@@ -122,24 +124,27 @@ class FaceAnalyzer:
         if passes < 1:
             raise SynergyNetError(f"passes is {passes}, but the network must run at least once")
         wanted = quality_named(quality)
-        if weights is None or isinstance(weights, str | Path):
-            source = "the shipped network" if weights is None else str(weights)
-            file = shipped_file(wanted.network) if weights is None else weights_file(weights)
-            self.regressor = load_regressor(file, device=device, threads=threads)
-            self.networks = {self.regressor.info.architecture: file}
-        else:
-            self.networks = {}
-            source, self.regressor = "the network", weights
-        if isinstance(face_model, FaceModel):
-            self.face_model = face_model
-        elif face_model is None and self.regressor.face_model is not None:
-            self.face_model = self.regressor.face_model
-        else:
-            self.face_model = resolve_face_model(face_model)[0]
-        self.regressor.info.check_face_model(self.face_model, source)
         detector = wanted.detector if detector is None else detector
-        if isinstance(detector, str):
-            detector = create_detector(detector, threads=threads)
+        self.networks: dict[str, Path] = {}
+        load = partial(load_regressor, device=device, threads=threads)
+        # Side by side: each of these inflates what it reads, or prepares a graph.
+        with ThreadPoolExecutor(thread_name_prefix="load") as pool:
+            model = pool.submit(_face_model, face_model, needed=weights is None)
+            scout = None
+            if weights is None and passes > 1 and wanted.network != SCOUT:
+                scout = pool.submit(load, SHIPPED[SCOUT])
+            if isinstance(detector, str):
+                detector = create_detector(detector, threads=threads)
+            if weights is None or isinstance(weights, str | Path):
+                source = "the shipped network" if weights is None else str(weights)
+                file = shipped_file(wanted.network) if weights is None else weights_file(weights)
+                self.regressor = load(file)
+                self.networks[self.regressor.info.architecture] = file
+            else:
+                source, self.regressor = "the network", weights
+        chosen = model.result() or self.regressor.face_model
+        self.face_model = resolve_face_model(None)[0] if chosen is None else chosen
+        self.regressor.info.check_face_model(self.face_model, source)
         self.detector = detector
         self._doubtful_below = doubtful_below(detector)
         self._can_turn = self.regressor.info.frame == "pixel"
@@ -151,8 +156,8 @@ class FaceAnalyzer:
             MirrorAveraged(self.regressor, self.face_model) if self.mirrored else self.regressor
         )
         self._first = self._last if passes == 1 else self.regressor
-        if weights is None and passes > 1 and wanted.network != SCOUT:
-            self._first = load_regressor(SHIPPED[SCOUT], device=device, threads=threads)
+        if scout is not None:
+            self._first = scout.result()
             self.networks[self._first.info.architecture] = SHIPPED[SCOUT]
 
     @overload  # a str is a sequence too: hence the "ignore"
@@ -332,6 +337,13 @@ class FaceAnalyzer:
             face.__dict__["landmarks"] = every[i]
             faces.append(face)
         return faces
+
+
+def _face_model(face_model: FaceModel | str | Path | None, *, needed: bool) -> FaceModel | None:
+    """The face model that was asked for; None where the weights may bring their own."""
+    if isinstance(face_model, FaceModel):
+        return face_model
+    return resolve_face_model(face_model)[0] if face_model is not None or needed else None
 
 
 def _confirmed(face: Face) -> bool:

@@ -141,8 +141,8 @@ def landmarks_in_images(
     return out
 
 
-def decode_meshes(faces: Sequence[Face]) -> None:
-    """Make the ``vertices`` of all faces at once: one product of matrices per face model.
+def meshes_of(faces: Sequence[Face]) -> list[FloatArray]:
+    """The ``vertices`` of all faces, made at once: one product of matrices per face model.
 
     Several times faster than one face after the other, whose bases pass through memory each time.
     """
@@ -154,6 +154,7 @@ def decode_meshes(faces: Sequence[Face]) -> None:
             decoded = model.decode_vertices(np.stack([face.params for face in some]))
             for face, points in zip(some, decoded, strict=True):
                 face.__dict__["vertices"] = crop_to_image(points, face.crop, face.frame)
+    return [face.vertices for face in faces]
 
 
 def image_pose(params: FloatArray, crop: CropBox, frame: Frame, conventions: Conventions) -> Pose:

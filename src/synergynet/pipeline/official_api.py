@@ -13,7 +13,7 @@ from ..geometry.conventions import Conventions
 from ..geometry.params import FloatArray, split
 from ..regression import ParamsRegressor
 from .analyzer import FaceAnalyzer
-from .face import Face
+from .face import Face, meshes_of
 
 HeadPose: TypeAlias = list[list[float] | FloatArray]
 """``[[yaw, pitch, roll], translation (3,)]``."""
@@ -91,7 +91,7 @@ class SynergyNet:
             shifts = [official_translation(face) for face in faces]
         else:
             landmarks = [face.landmarks for face in faces]
-            meshes = [face.vertices for face in faces]
+            meshes = meshes_of(faces)
             shifts = [face.pose.translation for face in faces]
         poses: list[HeadPose] = [
             [[face.pose.yaw, face.pose.pitch, face.pose.roll], shift]
