@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import Enum
 from itertools import compress
 from pathlib import Path
@@ -190,7 +189,9 @@ def pack(
 
 def _processes(workers: int | None) -> int:
     """What ``--workers`` means."""
-    return workers or os.cpu_count() or 1
+    from ..files.processors import processors
+
+    return workers or processors()
 
 
 def _console() -> Console:

@@ -17,7 +17,7 @@ COMMANDS = {
     "train": ("synergynet.cli.train:train", "Train a network, or go on with a training."),
     "export": (
         "synergynet.cli.export:export",
-        "A checkpoint as ONNX, OpenVINO, TorchScript, ExecuTorch or MINDIR.",
+        "A checkpoint as ONNX, OpenVINO, TorchScript and more.",
     ),
     "convert": (
         "synergynet.cli.convert:convert",
@@ -45,7 +45,7 @@ class LazyGroup(TyperGroup):
         full_name = name if ctx.parent is None else f"{ctx.info_name} {name}"
         if full_name in COMMANDS:
             module, function = COMMANDS[full_name][0].split(":")
-            single = typer.Typer(add_completion=False)
+            single = typer.Typer(add_completion=False, rich_markup_mode=None)
             single.command(name)(getattr(import_module(module), function))
             command = typer.main.get_command(single)
             command.name = name
@@ -77,7 +77,8 @@ app = App(
     cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,  # plain help: drawing boxes around it takes longer than all the rest
+    pretty_exceptions_enable=False,
 )
 
 
@@ -104,7 +105,7 @@ def _placeholder() -> None:
 
 
 _groups = {
-    name: typer.Typer(cls=LazyGroup, help=line, no_args_is_help=True)
+    name: typer.Typer(cls=LazyGroup, help=line, no_args_is_help=True, rich_markup_mode=None)
     for name, line in GROUPS.items()
 }
 for _name, _group in _groups.items():

@@ -22,7 +22,7 @@ class CascadeDetector:
         max_side: longest side in pixels of the first look; larger photos are scaled down to it.
         coarse_side: of the looks for close-ups and for heads that are turned by quarters.
         zoom: of the last look, for faces of a few pixels.
-        threads: of ONNX Runtime; 0 lets it choose.
+        threads: of ONNX Runtime; 0: as many as this process may use.
 
     Raises:
         SynergyNetError: a file of the networks is missing.

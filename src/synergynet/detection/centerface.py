@@ -35,7 +35,7 @@ class CenterFaceDetector:
         coarse_side: longest side of the second, cheap look; not taken where the photo is no
             larger. A value of ``max_side`` or more turns it off.
         max_iou: overlap above which two boxes are one face.
-        threads: threads of ONNX Runtime; 0 lets it choose.
+        threads: of ONNX Runtime; 0: as many as this process may use.
         model: path of the ONNX file; the shipped one by default.
 
     Raises:

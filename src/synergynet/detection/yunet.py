@@ -46,7 +46,7 @@ class YuNet:
     """The network: faces of one image at one size.
 
     Args:
-        threads: of ONNX Runtime; 0 lets it choose.
+        threads: of ONNX Runtime; 0: as many as this process may use.
         model: path of the ONNX file; the shipped one by default.
 
     Raises:
@@ -141,7 +141,7 @@ class YuNetDetector:
         threshold: smallest score of a face, 0..1.
         sides: longest side in pixels of each look, ascending.
         small: height in pixels of a look's faces, below which it takes the next.
-        threads: of ONNX Runtime; 0 lets it choose.
+        threads: of ONNX Runtime; 0: as many as this process may use.
         model: path of the ONNX file; the shipped one by default.
 
     Raises:

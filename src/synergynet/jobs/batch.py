@@ -1,7 +1,6 @@
 """Many photos: in this process or in several, to the end whatever happens to one of them."""
 
 import functools
-import os
 import signal
 import tempfile
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ..files.processors import processors
 from ..files.workers import run_chunks
 from ..pipeline.analyzer import FaceAnalyzer
 from .results import Outcome, Wanted, earlier_results, try_results
@@ -34,7 +34,7 @@ class Models:
         detector: its name; None for that of ``quality``.
         quality: a key of ``pipeline.quality.QUALITIES``.
         mirror: average with the mirrored crop; None for what ``quality`` says.
-        threads: of one call of the network or the detector; 0 lets ONNX Runtime choose.
+        threads: of one call of the network or the detector; 0: as many as this process may use.
     """
 
     detector: str | None = None
@@ -65,12 +65,12 @@ class Job:
 
 def choose_workers(photos: int, device: str = "cpu") -> int:
     """How many processes finish first: a few photos are done before another one has started."""
-    return 1 if photos < _WORTH_A_PROCESS or device != "cpu" else os.cpu_count() or 1
+    return 1 if photos < _WORTH_A_PROCESS or device != "cpu" else processors()
 
 
 def threads_per_worker(workers: int) -> int:
     """Of a network call, so that all processors work and none is fought over."""
-    return 0 if workers <= 1 else max(1, (os.cpu_count() or 1) // workers)
+    return 0 if workers <= 1 else max(1, processors() // workers)
 
 
 @functools.lru_cache(maxsize=1)

@@ -98,8 +98,8 @@ class FaceAnalyzer:
         mirror: average the last look with the network's answer to the mirrored crop; None for
             what ``quality`` says. Without effect where ``mirrored`` says so: for face models
             that are not symmetric, and answers in another frame than crop pixels.
-        threads: of one call of the network or of a detector given by name; 0 lets ONNX Runtime
-            choose.
+        threads: of one call of the network or of a detector given by name; 0: as many as this
+            process may use (``files.processors``).
 
     Attributes:
         networks: architecture -> file of the networks that it read.

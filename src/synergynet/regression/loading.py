@@ -53,7 +53,7 @@ def load_regressor(
             ``train``), ``.ckpt`` (run by MindSpore); a key of :data:`SHIPPED`;
             None for the default of these.
         device: ``cpu`` or ``cuda``.
-        threads: of one call of ONNX Runtime or OpenVINO; 0 lets it choose.
+        threads: of one call of ONNX Runtime or OpenVINO; 0: as many as this process may use.
 
     Raises:
         SynergyNetError: missing, damaged, foreign, or the framework or device is not there.

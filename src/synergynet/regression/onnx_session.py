@@ -26,7 +26,7 @@ class OnnxRegressor(GraphRegressor):
     Args:
         path: ONNX file with ``WeightsInfo`` metadata.
         device: ``cpu`` or ``cuda`` (needs the package onnxruntime-gpu).
-        threads: of one network call; 0 lets ONNX Runtime choose.
+        threads: of one network call; 0: as many as this process may use.
 
     Raises:
         SynergyNetError: not such a file, or a device that is not there.
