@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from ..files.ahead import ahead
 from ..files.video import VideoFrame, VideoSource, VideoWriter, keep_sound
 from ..files.whole_file import whole_file
 from ..outputs.kinds import IN_VIDEOS, LINES, SURFACES
@@ -51,7 +52,7 @@ def process_video(
     """Follow the faces of a video from the first frame to the last, or until told to stop.
 
     The files appear when everything is written, also after ``stop``; after an error there are
-    none. One frame is in memory at a time.
+    none. Of a file up to four frames are in memory at a time, of a camera one.
 
     Args:
         source: to read from.
@@ -77,7 +78,11 @@ def process_video(
         if output is not None:
             partial = stack.enter_context(whole_file(output))
             writer = VideoWriter(partial, source.size, source.frame_rate)
-        for frame in source:
+        # A camera's frames are wanted as they come; those of a file are decoded meanwhile.
+        frames = iter(source)
+        if source.path is not None:
+            frames = stack.enter_context(closing(ahead(source)))
+        for frame in frames:
             faces = tracker(frame.image, frame.time)
             if lines is not None:
                 lines.write(json.dumps(frame_record(frame, faces), allow_nan=False) + "\n")

@@ -39,7 +39,7 @@ class SeparableResidual(nn.Module):
 
 
 class SlimNet(ThreeHeadBackbone):
-    """531,854 parameters, 20.2 M multiply-adds; ``features`` hold stem, stages and head in their order."""
+    """531,854 parameters, 20.2 M multiply-adds; ``features``: stem, stages and head in order."""
 
     features: nn.Sequential
 
