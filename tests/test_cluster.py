@@ -369,6 +369,9 @@ def kill_a_worker(output: Path, killed: list[int]) -> None:
         for journal in Table(output / shards.FOLDER, Run("", 24, 8)).at_work():
             worker, index = shards.note_of(journal) or ("", 0)
             if index >= 2:
+                environment = Path(f"/proc/{worker.rpartition(':')[2]}/environ")
+                if environment.exists():  # offline: Ray is told to send nothing
+                    assert b"RAY_USAGE_STATS_ENABLED=0" in environment.read_bytes()
                 killed.append(int(worker.rpartition(":")[2]))
                 os.kill(killed[0], signal.SIGKILL)
                 return

@@ -32,20 +32,25 @@ from .tally import Tally
 if TYPE_CHECKING:
     import pyarrow
 
+_NOWHERE = "http://127.0.0.1:9"  # the port that discards what it is sent
+
 _QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to anyone
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_REPORT_URL": _NOWHERE,  # where Ray would report that it is not to report
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_SCHEDULER_EVENTS": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_COLOR_PREFIX": "0",
 }
-"""Read when Ray is imported or started."""
+"""Environment of Ray, which reads it when it is imported or started."""
 
 _ALONE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on any system: ports of 127.0.0.1 only
     "RAY_AUTH_MODE": "token",
+    "http_proxy": _NOWHERE,  # its dashboard, even if off, asks clouds which of them it is in
+    "no_proxy": "127.0.0.1,localhost",
 }
-"""Of a cluster in this machine, which nobody else is to reach."""
+"""Environment of a cluster in this machine, which is to reach nobody and be reached by nobody."""
 
 
 def check_ray() -> None:
@@ -76,17 +81,14 @@ def connected(workers: int | None) -> Iterator[int]:
     check_ray()
     address = os.environ.get("RAY_ADDRESS", "")
     alone = address in ("", "local")
-    os.environ.update(_QUIET)
+    environment, cluster = dict(_QUIET), dict[str, Any](address=address)
     if alone:
-        os.environ.update(_ALONE, RAY_AUTH_TOKEN=secrets.token_hex(16))
+        environment |= _ALONE | {"RAY_AUTH_TOKEN": secrets.token_hex(16)}
         workers = workers or os.cpu_count() or 1
-        cluster: dict[str, Any] = {"address": "local", "num_cpus": workers}
-        cluster["include_dashboard"] = False
-    else:
-        cluster = {"address": address}
-    import ray
+        cluster = {"address": "local", "num_cpus": workers, "include_dashboard": False}
+    with _environment(environment), contextlib.redirect_stdout(sys.stderr):
+        import ray
 
-    with contextlib.redirect_stdout(sys.stderr):
         try:
             _knock(address)
             with _hushed():
@@ -187,7 +189,7 @@ class Worker:
             return ShardResult(number, Tally(), hopeless=self.problem)
         try:
             return do_shard(self.job, self.table, number, unpack(places))
-        except SynergyNetError as error:
+        except (OSError, SynergyNetError) as error:
             return ShardResult(number, Tally(), hopeless=str(error))
 
 
@@ -196,6 +198,21 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition("/")[2].rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Inside, this process and those that it starts have these variables."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
