@@ -24,13 +24,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import cv2
 import numpy as np
-import ray.data  # noqa: F401  (without it there is nothing to prove)
 from numpy.typing import NDArray
 from pyarrow import parquet
 from shared.command import Parser, existing, run
 
 from synergynet import FaceAnalyzer, SynergyNetError, read_image
 from synergynet.geometry.boxes import Box
+from synergynet.jobs.cluster import check_ray
 from synergynet.jobs.shards import FAILED, FOLDER, Run, Table, note_of
 
 SIDE = 320
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--sample", type=int, default=1000, help="photos of the local engine")
     args = parser.parse_args()
+    check_ray()
     photos = make_photos(args.photo, args.output / "photos", args.n)
     sample = photos[: args.sample]
     (args.output / "sample.txt").write_text("".join(f"{photo}\n" for photo in sample))
