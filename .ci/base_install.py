@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ABSENT = ("torch", "numba", "onnx", "scipy", "pyarrow", "openvino", "pillow_heif", "pytest")
+ABSENT = ("torch", "numba", "onnx", "scipy", "pyarrow", "ray", "openvino", "pillow_heif", "pytest")
 TOOLKIT = "-opt ./configs/synergy_net/synergynet.yaml"
 SHIPPED = "weights/efficientnet_lite0.safetensors"
 
@@ -33,6 +33,7 @@ REFUSED = {
     f"python tools/facereconstruction/train.py {TOOLKIT}": "[train]",
     f"python tools/facereconstruction/export.py {TOOLKIT}": "[train]",
     "synergynet infer base/photo.jpg -o base/x --summary base/x.parquet": "[parquet]",
+    "synergynet infer base/photo.jpg -o base/x --engine ray": "[ray]",
     "synergynet infer base/photo.jpg -o base/x --weights base/net.xml": "[openvino]",
     "synergynet infer base/photo.heic -o base/x": "[heic]",
     "synergynet infer base/photo.jpg -o base/x --weights base/net.ckpt": "MindSpore",

@@ -5,7 +5,11 @@ from __future__ import annotations
 import doctest
 import importlib
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -295,3 +299,13 @@ def test_the_interface_is_complete_and_lazy() -> None:
         assert getattr(synergynet, name) is not None
     assert synergynet.SynergyNet is SynergyNet
     assert set(synergynet.__all__) <= set(dir(synergynet))
+
+
+def test_onnx_runtime_reports_to_nobody(tmp_path) -> None:
+    """Where it does, it first writes a number of the device below the home folder."""
+    network = Path(synergynet.__file__).parent / "detection" / "data" / "yunet.onnx"
+    code = f"from synergynet.files.onnx_session import open_session; open_session({str(network)!r})"
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    environment |= dict.fromkeys(("HOME", "USERPROFILE", "XDG_CACHE_HOME"), str(tmp_path))
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -236,7 +236,7 @@ def test_an_interrupt_lets_the_photo_at_work_be_finished(work, monkeypatch) -> N
     assert signal.getsignal(signal.SIGINT) is before
     # In another thread, where signals cannot be caught, it works too.
     monkeypatch.undo()
-    monkeypatch.setattr(batch, "_one", lambda job, place: place)
+    monkeypatch.setattr(batch, "do_one", lambda job, place: place)
     threading.Thread(target=lambda: done.extend(batch.run(job, items))).run()
     assert len(done) == 5
 

@@ -13,6 +13,7 @@ True
 Everything is imported on first use; nothing here imports torch.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from .pipeline.tracking import FaceTracker
 
     __version__: str
+
+# ONNX Runtime reads it when it is imported. Without it, version 1.32 writes a number of the device
+# to the home folder and reports to its maker; disable_telemetry_events() does not stop that.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "Conventions",

@@ -13,7 +13,14 @@ from typing import NoReturn
 from synergynet.errors import SynergyNetError
 
 CLONE = Path(__file__).resolve().parents[2]
-EXTRAS = {"torch": "train", "onnx": "train", "onnxscript": "train", "scipy": "build"}
+EXTRAS = {
+    "torch": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "scipy": "build",
+    "pyarrow": "ray",
+    "ray": "ray",
+}
 """Module -> the extra that brings it."""
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ..jobs.results import Outcome
     from ..outputs.kinds import Space
 
+ENGINES = ("local", "ray")
+"""Where the photos are worked at: this machine, or a Ray cluster."""
+
 _MESHES = ", ".join(f"{n} ({m.text})" if m.text else n for n, m in MESHES.items())
 
 
@@ -36,6 +39,12 @@ def _parse_mesh(values: list[str] | None) -> list[str]:
 def _parse_space(value: str) -> str:
     if value not in SPACES:
         raise typer.BadParameter(f"'{value}'; choose from {', '.join(SPACES)}")
+    return value
+
+
+def _parse_engine(value: str) -> str:
+    if value not in ENGINES:
+        raise typer.BadParameter(f"'{value}'; choose from {', '.join(ENGINES)}")
     return value
 
 
@@ -165,6 +174,19 @@ def infer(
             help="Table of all faces: .csv, or .parquet (extra 'parquet').",
         ),
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            callback=_parse_engine,
+            help="local: this machine. ray: a Ray cluster (extra 'ray'), and Parquet out.",
+        ),
+    ] = "local",
+    no_files: Annotated[
+        bool,
+        typer.Option(
+            "--no-files", help="None per photo: Parquet holds it all. Takes --engine ray."
+        ),
+    ] = False,
 ) -> None:
     """Find every face of the photos: 68 3D landmarks, head pose, coefficients, mesh.
 
@@ -186,6 +208,12 @@ def infer(
         raise typer.BadParameter("give photos, a folder, a pattern, or --list", param_hint="PHOTO")
     if summary is not None:
         check_summary(summary)
+    if engine == "ray":
+        from .infer_cluster import check_options
+
+        check_options(device, output, summary)
+    elif no_files:
+        raise typer.BadParameter("takes --engine ray", param_hint="--no-files")
     found = find_photos(photos or [], output, recursive=recursive)
     if list_file is not None:
         known = {photo.path.absolute() for photo in found}
@@ -197,13 +225,17 @@ def infer(
     # Without a list of formats: a plain OBJ, which has the frame of the image.
     if not formats and space != "image":
         formats = ["obj"]
+    if no_files:
+        draw, formats = "none", ["none"]
     wanted = Wanted(
         kinds=() if draw == "none" else tuple(draw.split(",")),
         meshes=() if formats == ["none"] else tuple(formats),
         plain=not formats,
         space=cast("Space", space),
         style=Style(opacity, None if view is None else _angles(view), focal, texture_size),
+        files=not no_files,
     )
+    asked = workers
     workers = batch.choose_workers(len(found), device) if workers is None else workers
     models = batch.Models(
         detector,
@@ -212,15 +244,20 @@ def infer(
         device,
         quality,
         mirror,
-        threads=batch.threads_per_worker(min(workers, len(found))),
+        threads=1 if engine == "ray" else batch.threads_per_worker(min(workers, len(found))),
     )
     clock = time.perf_counter()
     analyzer = batch.load(models)
-    report = Report(len(found), output, timings)
+    report = Report(len(found), output, timings, in_parts=engine == "ray")
     report.loaded(time.perf_counter() - clock)
     job = batch.Job(models, wanted, settings_of(wanted, analyzer), resume)
     bases = place_results(found, output)
     places = [(photo.path, base) for photo, base in zip(found, bases, strict=True)]
+    if engine == "ray":
+        from .infer_cluster import infer_on_cluster
+
+        infer_on_cluster(job, places, output, asked, summary, report)
+        return
     outcomes: dict[int, Outcome] = {}
     try:
         with report:
@@ -228,11 +265,11 @@ def infer(
                 outcomes[index] = outcome
                 report.show(outcome)
     except KeyboardInterrupt:
-        report.interrupted(len(outcomes))
+        report.interrupted()
         raise typer.Exit(130) from None
     finally:
-        report.end(outcomes.values())
+        report.end()
     if summary is not None:
-        report.summary(write_summary(summary, (outcomes[i] for i in range(len(places)))))
-    if any(outcome.error is not None for outcome in outcomes.values()):
+        report.wrote(write_summary(summary, (outcomes[i] for i in range(len(places)))))
+    if report.done.failed:
         raise typer.Exit(1)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
 
 from ..jobs.results import STEPS, Outcome
+from ..jobs.shards import FAILED
+from ..jobs.tally import Tally
 from ..outputs.formats import NO_FACE
 from .main import report_error
 from .progress import progress_bar
@@ -29,16 +32,19 @@ class Report:
     Args:
         total: photos.
         timings: print the time of each step, for many photos its mean.
+        in_parts: photos are told in parts of many, and a file of the output lists all errors.
     """
 
-    def __init__(self, total: int, output: Path, timings: bool) -> None:
+    def __init__(self, total: int, output: Path, timings: bool, *, in_parts: bool = False) -> None:
         self.total, self.output, self.timings = total, output, timings
-        self.out = Console(highlight=False, markup=False, soft_wrap=True)
-        self.few = total <= FEW
+        self.all_errors = output / FAILED if in_parts else "--summary FILE.csv"
+        self.out = Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
+        self.few = total <= FEW and not in_parts
         err = Console(stderr=True, highlight=False)
         self.bar = progress_bar("photos", err, disable=self.few or not err.is_terminal)
         self.line = self.bar.add_task("photos", total=total, note="")
-        self.start, self.done = time.perf_counter(), 0
+        self.start, self.done = time.perf_counter(), Tally()
+        self.errors: list[str] = []
 
     def __enter__(self) -> Report:
         self.start = time.perf_counter()
@@ -60,9 +66,8 @@ class Report:
 
     def show(self, outcome: Outcome) -> None:
         """A photo is done; its error waits for the end."""
-        self.done += 1
-        rate = self.done / max(time.perf_counter() - self.start, 1e-9)
-        self.bar.update(self.line, completed=self.done, note=f"{rate:.1f}/s")
+        self.done.count(outcome)
+        self._go_on([] if outcome.error is None else [outcome.error])
         if self.few and not outcome.skipped:
             if outcome.error is None:
                 self._show_all(outcome)
@@ -70,26 +75,41 @@ class Report:
             state = "failed" if outcome.error is not None else _count(outcome)
             self.out.print(f"{outcome.photo}: {state}{', as before' if outcome.skipped else ''}")
 
-    def end(self, outcomes: Collection[Outcome]) -> None:
-        """Totals, then every error."""
-        errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-        if not self.few:
-            self._show_totals(outcomes, len(errors))
-        for sentence in errors[:_SHOWN]:
-            report_error(sentence)
-        if len(errors) > _SHOWN:
-            report_error(f"and {len(errors) - _SHOWN} more; --summary FILE.csv lists all")
-        if errors and self.total > 1:
-            report_error(f"{len(errors)} of {self.total} photos failed")
+    def show_part(self, name: str, tally: Tally, errors: Sequence[str]) -> None:
+        """Many photos are done at once, in no order."""
+        self.done.add(tally)
+        self._go_on(errors)
+        if not self.out.is_terminal:
+            before = f", {tally.skipped} as before" if tally.skipped else ""
+            failed = f", {tally.failed} failed" if tally.failed else ""
+            self.out.print(f"{name}: {tally.faces} faces in {tally.photos} photos{failed}{before}")
 
-    def interrupted(self, done: int) -> None:
+    def end(self) -> None:
+        """Totals, then every error."""
+        failed = self.done.failed
+        if not self.few:
+            self._show_totals()
+        for sentence in self.errors:
+            report_error(sentence)
+        if failed > len(self.errors):
+            report_error(f"and {failed - len(self.errors)} more; {self.all_errors} lists all")
+        if failed and self.total > 1:
+            report_error(f"{failed} of {self.total} photos failed")
+
+    def interrupted(self) -> None:
         """Ctrl-C."""
         report_error(
-            f"stopped after {done} of {self.total} photos; the same command with --resume goes on"
+            f"stopped after {self.done.photos} of {self.total} photos; "
+            "the same command with --resume goes on"
         )
 
-    def summary(self, path: Path) -> None:
-        """The summary is written."""
+    def _go_on(self, errors: Sequence[str]) -> None:
+        self.errors += errors[: _SHOWN - len(self.errors)]
+        rate = self.done.photos / max(time.perf_counter() - self.start, 1e-9)
+        self.bar.update(self.line, completed=self.done.photos, note=f"{rate:.1f}/s")
+
+    def wrote(self, path: Path) -> None:
+        """A table is written."""
         self.out.print(f"{'  ' if self.few else ''}-> {path}")
 
     def _show_all(self, outcome: Outcome) -> None:
@@ -111,24 +131,22 @@ class Report:
     def _show_times(self, seconds: Mapping[str, float]) -> None:
         self.out.print("  " + ", ".join(f"{step} {_ms(seconds[step])}" for step in STEPS))
 
-    def _show_totals(self, outcomes: Collection[Outcome], failed: int) -> None:
-        spent = time.perf_counter() - self.start
-        good = [outcome for outcome in outcomes if outcome.error is None]
-        made = [outcome for outcome in good if not outcome.skipped]
-        faces = sum(len(outcome.faces) for outcome in good)
+    def _show_totals(self) -> None:
+        spent, done = time.perf_counter() - self.start, self.done
+        with_face = done.photos - done.failed - done.without
         parts = [
-            f"{faces} faces in {sum(1 for o in good if o.faces)} of {len(outcomes)} photos",
-            f"{sum(1 for o in good if not o.faces)} without a face",
-            f"{failed} failed",
+            f"{done.faces} faces in {with_face} of {done.photos} photos",
+            f"{done.without} without a face",
+            f"{done.failed} failed",
         ]
-        if len(made) < len(good):
-            parts.append(f"{len(good) - len(made)} as before")
-        if made:
-            parts.append(f"{len(made) / spent:.1f} photos/s")
+        if done.skipped:
+            parts.append(f"{done.skipped} as before")
+        if done.made:
+            parts.append(f"{done.made / spent:.1f} photos/s")
         self.out.print(f"{', '.join(parts)} -> {self.output}")
-        if self.timings and made:
+        if self.timings and done.made:
             self.out.print("mean of each photo:")
-            self._show_times({s: sum(o.seconds[s] for o in made) / len(made) for s in STEPS})
+            self._show_times({step: done.seconds[step] / done.made for step in STEPS})
 
 
 def _shortened(outcome: Outcome) -> list[str]:

@@ -98,13 +98,18 @@ def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
 
 def write_whole(target: Path, data: bytes) -> Path:
     """Write ``data`` through :func:`whole_file`, making the folder; returns ``target``."""
+    make_folder_of(target)
+    with whole_file(target) as partial:
+        partial.write_bytes(data)
+    return target
+
+
+def make_folder_of(target: Path) -> None:
+    """Make the folder that is to hold ``target``; CannotWriteError if the system refuses."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _refused(target, error) from error
-    with whole_file(target) as partial:
-        partial.write_bytes(data)
-    return target
 
 
 def _refused(target: Path, error: OSError) -> CannotWriteError:

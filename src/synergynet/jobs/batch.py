@@ -94,11 +94,11 @@ def run(job: Job, places: Sequence[Place], workers: int = 1) -> Iterator[tuple[i
     workers = min(workers, len(places))
     if workers <= 1:
         interrupted = threading.Event()
-        with _on_interrupt(interrupted.set):
+        with on_interrupt(interrupted.set):
             for index, place in enumerate(places):
                 if interrupted.is_set():
                     raise KeyboardInterrupt
-                yield index, _one(job, place)
+                yield index, do_one(job, place)
         return
     size = max(1, min(_LARGEST_CHUNK, len(places) // (8 * workers)))
     starts = range(0, len(places), size)
@@ -110,16 +110,17 @@ def run(job: Job, places: Sequence[Place], workers: int = 1) -> Iterator[tuple[i
             stop.touch()
             raise KeyboardInterrupt
 
-        with _on_interrupt(interrupt):
+        with on_interrupt(interrupt):
             for number, outcomes in run_chunks(_several, replace(job, stop=stop), chunks, workers):
                 yield from enumerate(outcomes, starts[number])
 
 
 def _several(job: Job, places: Sequence[Place]) -> list[Outcome]:
-    return [_one(job, place) for place in places if job.stop is None or not job.stop.exists()]
+    return [do_one(job, place) for place in places if job.stop is None or not job.stop.exists()]
 
 
-def _one(job: Job, place: Place) -> Outcome:
+def do_one(job: Job, place: Place) -> Outcome:
+    """What becomes of one photo, whichever engine asks; its models are loaded once a process."""
     earlier = earlier_results(*place, job.settings) if job.resume else None
     if earlier is not None:
         return earlier
@@ -127,7 +128,7 @@ def _one(job: Job, place: Place) -> Outcome:
 
 
 @contextmanager
-def _on_interrupt(action: Callable[[], None]) -> Iterator[None]:
+def on_interrupt(action: Callable[[], None]) -> Iterator[None]:
     """Inside, the first Ctrl-C calls ``action``; later ones do what they always do."""
     if threading.current_thread() is not threading.main_thread():  # others get no signals
         yield

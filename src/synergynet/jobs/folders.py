@@ -3,6 +3,7 @@
 import functools
 import glob
 import itertools
+import json
 import os
 import re
 import sys
@@ -76,7 +77,8 @@ def read_list(file: str | Path) -> list[Photo]:
     """The photos of a text file with one path per line, each once; ``-`` is standard input.
 
     Relative paths count from the working folder. Results keep the structure below the folder
-    that all photos share. Empty lines are skipped; UTF-8, or UTF-16 with its mark.
+    that all photos share. Empty lines are skipped; UTF-8, or UTF-16 with its mark. A ``.jsonl``
+    has an object with ``file`` per line, as ``failed.jsonl``.
 
     Raises:
         SynergyNetError: unreadable, too large, or empty.
@@ -96,7 +98,13 @@ def read_list(file: str | Path) -> list[Photo]:
         text = data.decode("utf-16", "replace")
     else:  # names that are not UTF-8 stay as they are on disk
         text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    paths = [Path(line.rstrip("\r")) for line in text.split("\n") if line.strip()]
+    lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    if name.lower().endswith(".jsonl"):
+        try:
+            lines = [str(json.loads(line)["file"]) for line in lines]
+        except (ValueError, LookupError, TypeError) as error:
+            raise SynergyNetError(f'{name}: each line must be like {{"file": "a.jpg"}}') from error
+    paths = [Path(line) for line in lines]
     if not paths:
         raise SynergyNetError(f"{name}: no paths in this list; give one per line")
     unique: dict[str, Path] = {}

@@ -40,6 +40,7 @@ class Wanted:
 
     Attributes:
         plain: write the mesh as OBJ without texture, as is the default.
+        files: write any at all; without, :class:`Outcome` holds all that the JSON would.
     """
 
     kinds: tuple[str, ...] = DEFAULT_DRAWINGS
@@ -47,6 +48,7 @@ class Wanted:
     plain: bool = True
     space: Space = "image"
     style: Style = DEFAULT_STYLE
+    files: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Outcome:
         base: folder and stem of its results.
         size: (width, height) in pixels; None where ``error`` is set.
         faces: per face ``box``, ``score``, ``confidence``, ``expected_nme_percent`` and
-            ``pose``, as in the JSON.
+            ``pose``, as in the JSON; everything if no files were wanted.
         names: of the files written.
         error: why there are none, a sentence.
         skipped: an earlier run had made them.
@@ -128,19 +130,21 @@ def write_results(
     pictures = Pictures(image, faces, wanted.style)
     drawn = {kind: pictures.draw(kind) for kind in wanted.kinds if faces and kind not in per_face}
     marks.append(time.perf_counter())
-    remove_results(base)
-    names = [f"{base.name}.json"]
-    for kind, picture in drawn.items():
-        path = _append(base, f"_{kind}{picture_suffix(kind, photo)}")
-        names.append(write_picture(path, picture).name)
-    for number, face in enumerate(faces):
-        names += _write_face(_append(base, f"_face{number}"), number, face, pictures, wanted)
-    more: dict[str, object] = {_SETTINGS: dict(settings)}
-    for kind in drawn:
-        note = DRAWINGS[kind].note
-        if note is not None:
-            more[kind] = resolve(note)(pictures)
-    write_json(_append(base, ".json"), str(photo), image, faces, more)
+    names: list[str] = []
+    if wanted.files:
+        remove_results(base)
+        names.append(f"{base.name}.json")
+        for kind, picture in drawn.items():
+            path = _append(base, f"_{kind}{picture_suffix(kind, photo)}")
+            names.append(write_picture(path, picture).name)
+        for number, face in enumerate(faces):
+            names += _write_face(_append(base, f"_face{number}"), number, face, pictures, wanted)
+        more: dict[str, object] = {_SETTINGS: dict(settings)}
+        for kind in drawn:
+            note = DRAWINGS[kind].note
+            if note is not None:
+                more[kind] = resolve(note)(pictures)
+        write_json(_append(base, ".json"), str(photo), image, faces, more)
     marks.append(time.perf_counter())
     reading, _, drawing, writing = (b - a for a, b in itertools.pairwise(marks))
     parts = analysis.timings
@@ -149,7 +153,7 @@ def write_results(
         photo,
         base,
         (image.shape[1], image.shape[0]),
-        [_brief(face.to_dict()) for face in faces],
+        [_brief(face.to_dict()) if wanted.files else face.to_dict() for face in faces],
         names,
         seconds=dict(zip(STEPS, spent, strict=True)),
     )

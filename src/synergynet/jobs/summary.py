@@ -3,15 +3,18 @@
 import csv
 import importlib.util
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import SynergyNetError
-from ..files.whole_file import write_whole
+from ..files.whole_file import make_folder_of, whole_file, write_whole
 from .results import Outcome
 
-TEXT, WHOLE, NUMBER = "string", "int32", "float64"
+if TYPE_CHECKING:
+    import pyarrow
+
+TEXT, WHOLE, NUMBER, NUMBERS = "string", "int32", "float64", "list of float32"
 
 COLUMNS = {
     "file": TEXT,
@@ -37,6 +40,9 @@ COLUMNS = {
     "error": TEXT,
 }
 """Name -> type. Units and frames are those of the JSON: pixels of the photo, degrees."""
+
+SHAPE_COLUMNS = dict.fromkeys(("rotation", "landmarks", "identity", "expression"), NUMBERS)
+"""What else Parquet can hold of a face: 9, 68 x 3, 40 and 10 numbers, row by row."""
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -64,8 +70,36 @@ def write_summary(path: str | Path, outcomes: Iterable[Outcome]) -> Path:
     """
     check_summary(path)
     rows = [row for outcome in outcomes for row in summary_rows(outcome)]
-    data = _parquet(rows) if Path(path).suffix.lower() == ".parquet" else _csv(rows)
-    return write_whole(Path(path), data)
+    if _is_parquet(path):
+        return write_whole(Path(path), parquet_bytes(rows))
+    text = io.StringIO(newline="")
+    _csv_writer(text).writerows(rows)
+    return write_whole(Path(path), text.getvalue().encode())
+
+
+def join_summaries(path: str | Path, parts: Iterable[Path]) -> Path:
+    """Write one summary out of Parquet files that hold its rows, one file at a time in memory.
+
+    Raises:
+        SynergyNetError: as :func:`write_summary`.
+    """
+    from pyarrow import parquet
+
+    check_summary(path)
+    target, columns = Path(path), list(COLUMNS)
+    make_folder_of(target)
+    with whole_file(target) as partial:
+        tables = (parquet.read_table(part, columns=columns) for part in parts)
+        if _is_parquet(path):
+            with parquet.ParquetWriter(partial, _schema(COLUMNS), compression="zstd") as writer:
+                for table in tables:
+                    writer.write_table(table)
+        else:
+            with partial.open("w", encoding="utf-8", newline="") as stream:
+                rows = _csv_writer(stream)
+                for table in tables:
+                    rows.writerows(table.to_pylist())
+    return target
 
 
 def summary_rows(outcome: Outcome) -> list[dict[str, Any]]:
@@ -73,12 +107,12 @@ def summary_rows(outcome: Outcome) -> list[dict[str, Any]]:
 
     ``face`` counts from 0, best score first; ``faces`` is how many the photo has.
     """
-    photo: dict[str, Any] = {"file": _text(outcome.photo)}
+    photo: dict[str, Any] = {"file": plain_text(outcome.photo)}
     if outcome.error is not None:
-        return [photo | {"error": _text(outcome.error)}]
+        return [photo | {"error": plain_text(outcome.error)}]
     assert outcome.size is not None
     photo |= {
-        "json": _text(outcome.base) + ".json",
+        "json": plain_text(outcome.base) + ".json",
         "width": outcome.size[0],
         "height": outcome.size[1],
         "faces": len(outcome.faces),
@@ -102,25 +136,56 @@ def _numbers(face: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue().encode()
+def shape_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    """Beside the rows of :func:`summary_rows`, if the outcome holds all of the JSON: what
+    ``SHAPE_COLUMNS`` names."""
+    return [
+        {
+            "rotation": _flat(face["pose"]["rotation"]),
+            "landmarks": _flat(face["landmarks"]),
+            **face["coefficients"],
+        }
+        for face in outcome.faces
+    ] or [{}]
 
 
-def _parquet(rows: list[dict[str, Any]]) -> bytes:
+def parquet_bytes(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str] = COLUMNS) -> bytes:
+    """A Parquet file of ``columns``, name -> type; a row has null where it lacks one."""
     import pyarrow
     from pyarrow import parquet
 
-    schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in COLUMNS.items()])
-    table = pyarrow.Table.from_pylist(rows, schema=schema)
+    table = pyarrow.Table.from_pylist(list(rows), schema=_schema(columns))
     sink = pyarrow.BufferOutputStream()
     parquet.write_table(table, sink, compression="zstd")
     return sink.getvalue().to_pybytes()
 
 
-def _text(value: object) -> str:
+def _csv_writer(stream: IO[str]) -> "csv.DictWriter[str]":
+    writer = csv.DictWriter(stream, list(COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    return writer
+
+
+def _schema(columns: Mapping[str, str]) -> "pyarrow.Schema":
+    import pyarrow
+
+    types = {
+        TEXT: pyarrow.string(),
+        WHOLE: pyarrow.int32(),
+        NUMBER: pyarrow.float64(),
+        NUMBERS: pyarrow.list_(pyarrow.float32()),
+    }
+    return pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
+
+
+def _is_parquet(path: str | Path) -> bool:
+    return Path(path).suffix.lower() == ".parquet"
+
+
+def _flat(rows: Sequence[Sequence[float]]) -> list[float]:
+    return [value for row in rows for value in row]
+
+
+def plain_text(value: object) -> str:
     """Names that are not UTF-8 with their odd bytes spelled out."""
     return str(value).encode("utf-8", "backslashreplace").decode()
