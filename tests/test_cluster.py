@@ -51,7 +51,7 @@ def work(tiny_model, tmp_path, monkeypatch) -> Work:
         path.write_bytes(b"no photo" if number in (2, 11) else data.tobytes())
         os.utime(path, (1e9, 1e9))
     wanted = Wanted(kinds=(), plain=False)
-    job = batch.Job(batch.Models(), wanted, results.settings_of(wanted, model, None))
+    job = batch.Job(batch.Models(), wanted, results.settings_of(wanted, model))
     output = tmp_path / "out"
     return job, [(path, output / path.stem) for path in paths], output
 

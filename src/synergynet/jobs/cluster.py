@@ -171,7 +171,7 @@ class Worker:
         cv2.setNumThreads(1)
         try:
             os.chdir(folder)
-            settings = settings_of(job.wanted, load(job.models), job.models.weights)
+            settings = settings_of(job.wanted, load(job.models))
             if settings != job.settings:
                 raise SynergyNetError("another version of synergynet, or of its models")
         except (OSError, SynergyNetError) as error:
