@@ -108,6 +108,17 @@ def test_nearest_rotation_is_a_rotation(matrix: np.ndarray) -> None:
     assert np.isfinite(scale)
 
 
+@given(arrays(np.float64, (5, 3, 3), elements=st.floats(-10, 10)))
+@settings(max_examples=80, deadline=None)
+def test_the_closed_form_is_the_nearest_rotation(matrices: np.ndarray) -> None:
+    """Whatever the first two rows are, if they are rows and not on one line."""
+    camera = np.concatenate([matrices, np.zeros((5, 3, 1))], axis=2)
+    rows = pose.decompose_official(camera)[1]
+    clear = np.linalg.norm(rows[:, 2], axis=1) > 1e-3
+    found = pose.decompose_exact(camera)[1][clear]
+    np.testing.assert_allclose(found, pose.nearest_rotation(rows[clear]), atol=1e-9)
+
+
 def test_zero_camera_is_no_nan() -> None:
     scale, rotation, _ = pose.decompose_exact(np.zeros((2, 3, 4)))
     assert (scale == 0).all() and np.isfinite(rotation).all()

@@ -89,12 +89,20 @@ def network_input(
     """
     height, width = bgr.shape[:2]
     h, w = max(1, round(height * scale)), max(1, round(width * scale))
-    if (h, w) != (height, width):
+    halvings = 0
+    while bgr.shape[0] >= 2 * h and bgr.shape[1] >= 2 * w:
+        # Quick, unlike other factors; a last odd row or column is left out.
+        y, x = bgr.shape[0] // 2, bgr.shape[1] // 2
+        bgr = cv2.resize(bgr[: 2 * y, : 2 * x], (x, y), interpolation=cv2.INTER_AREA)
+        halvings += 1
+    zoom = np.array([bgr.shape[1] / w, bgr.shape[0] / h]) * 2**halvings
+    if bgr.shape[:2] != (h, w):
         bgr = cv2.resize(bgr, (w, h), interpolation=cv2.INTER_AREA)
     padded = (-(-side // multiple) * multiple for side in (h, w))
     image = np.zeros((1, 3, *padded), np.float32)
-    image[0, :, :h, :w] = (bgr[..., ::-1] if rgb else bgr).transpose(2, 0, 1)
-    return image, np.array([width / w, height / h])
+    for channel, plane in zip(image[0], cv2.split(bgr)[:: -1 if rgb else 1], strict=True):
+        channel[:h, :w] = plane
+    return image, zoom
 
 
 def detections(boxes: np.ndarray, scores: np.ndarray, points: np.ndarray) -> list[Detection]:

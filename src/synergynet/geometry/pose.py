@@ -16,6 +16,11 @@ from numpy.typing import ArrayLike
 from .frames import CROP_FLIP
 from .params import FloatArray
 
+_ROOT_2 = float(np.sqrt(2))
+
+_NEARLY_ONE_LINE = 1e-3
+"""Length of the sum or difference of two unit rows below which they lie on one line."""
+
 GIMBAL_COSINE = 1e-6
 """Below this |cos(yaw)|, pitch and roll turn about one axis: roll is set to 0."""
 
@@ -115,17 +120,36 @@ def decompose_official(camera: ArrayLike) -> tuple[FloatArray, FloatArray, Float
     tiny = np.finfo(np.float64).tiny
     r1 = p[..., 0, :3] / np.maximum(n1, tiny)[..., None]
     r2 = p[..., 1, :3] / np.maximum(n2, tiny)[..., None]
-    return (n1 + n2) / 2, np.stack([r1, r2, np.cross(r1, r2)], axis=-2), p[..., :, 3]
+    return (n1 + n2) / 2, np.stack([r1, r2, _cross(r1, r2)], axis=-2), p[..., :, 3]
 
 
 def decompose_exact(camera: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
     """``P`` (..., 3, 4) -> scale (...), rotation (..., 3, 3), t (..., 3).
 
-    The rotation nearest to the official one: it uses what the picture shows, the first two
-    rows, and not the regressed depth row. A zero matrix gives scale 0 and some rotation.
+    The rotation nearest to the official one (:func:`nearest_rotation`): it uses what the picture
+    shows, the first two rows, and not the regressed depth row. A zero matrix gives scale 0 and
+    some rotation.
+
+    In closed form, for a tenth of the time: the third row stands upright on the first two, which
+    are of unit length, so the nearest pair at right angles lies as far to both sides of the
+    bisector as they do.
     """
     scale, rows, shift = decompose_official(camera)
-    return scale, nearest_rotation(rows), shift
+    between, across = rows[..., 0, :] + rows[..., 1, :], rows[..., 0, :] - rows[..., 1, :]
+    first, second = np.linalg.norm(between, axis=-1), np.linalg.norm(across, axis=-1)
+    regular = (first > _NEARLY_ONE_LINE) & (second > _NEARLY_ONE_LINE)
+    if not (regular & (np.abs(first**2 + second**2 - 4) < 1)).all():  # 4 for two unit rows
+        return scale, nearest_rotation(rows), shift
+    u = between / (first[..., None] * _ROOT_2)
+    v = across / (second[..., None] * _ROOT_2)
+    right, up = u + v, u - v
+    return scale, np.stack([right, up, _cross(right, up)], axis=-2), shift
+
+
+def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Cross product (..., 3); NumPy's own takes five times as long for a single one."""
+    (x, y, z), (i, j, k) = np.moveaxis(a, -1, 0), np.moveaxis(b, -1, 0)
+    return np.stack([y * k - z * j, z * i - x * k, x * j - y * i], axis=-1)
 
 
 def euler_from_camera(camera: ArrayLike, euler: Literal["official", "exact"]) -> FloatArray:

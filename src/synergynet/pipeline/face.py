@@ -14,7 +14,13 @@ from ..geometry import frames
 from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox
 from ..geometry.params import EXPRESSION, INPUT_SIZE, SHAPE, FloatArray, split
-from ..geometry.pose import Pose, decompose_exact, decompose_official, euler_from_camera
+from ..geometry.pose import (
+    Pose,
+    decompose_exact,
+    decompose_official,
+    euler_exact,
+    euler_official,
+)
 from ..regression.trust import confidence
 from ..weights.info import Frame
 
@@ -160,9 +166,12 @@ def meshes_of(faces: Sequence[Face]) -> list[FloatArray]:
 def image_pose(params: FloatArray, crop: CropBox, frame: Frame, conventions: Conventions) -> Pose:
     """Raw (62,) parameters of a crop -> pose in the image."""
     camera = split(np.asarray(params, dtype=np.float64))[0]
-    decompose = decompose_official if conventions.euler == "official" else decompose_exact
+    official = conventions.euler == "official"
+    decompose, euler = (
+        (decompose_official, euler_official) if official else (decompose_exact, euler_exact)
+    )
     scale, rotation, translation = decompose(camera)
-    pitch, yaw, roll = euler_from_camera(camera, conventions.euler).tolist()
+    pitch, yaw, roll = euler(rotation).tolist()
     origin = translation[None]
     if conventions.translation_y_flip:
         origin = frames.camera_to_crop1(origin)
