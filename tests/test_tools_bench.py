@@ -228,6 +228,14 @@ def test_multiply_adds_are_those_of_the_documentation(harness) -> None:
     assert work.multiply_adds == pytest.approx(2 * 120.6e6, rel=0.001)
 
 
+def test_the_official_detector_has_its_size(harness) -> None:
+    pytest.importorskip("torch", reason="runs the network")
+    faceboxes = importlib.import_module("harness.ends.faceboxes")
+    network = faceboxes.FaceBoxesNet().eval()
+    assert sum(t.numel() for t in network.state_dict().values()) == 1_010_317
+    faceboxes.look(network, np.zeros((1500, 800, 3), np.uint8))
+
+
 @pytest.mark.slow
 def test_a_short_run_writes_both_files(tmp_path) -> None:
     script, output = TOOLS / "bench" / "speed.py", tmp_path / "bench"

@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from harness.machine import describe_machine, processors
 from harness.plan import FULL, ONE_FACE_SIDE, QUICK, Plan
 from harness.report import write_report
 from harness.sections import others, ours, start
+from harness.worker import WorkerError
 from shared.command import CLONE, Parser, existing, run
 
 from synergynet import SynergyNetError, read_image
@@ -118,20 +120,27 @@ def measure(bench: Bench, *, rivals: bool, official: bool) -> dict[str, Any]:
     installed = others.install_rivals(bench) if rivals else {}
     official = official and others.has_torch(bench)
     before = ours.peaks(bench)
-    out: dict[str, Any] = {
-        "cold_start": start.cold_starts(bench),
-        "first_answers": start.first_answers(bench, installed, official),
-        "phases": ours.phases(bench),
-        "whole_photos": ours.whole_photos(bench),
-        "known_boxes": ours.known_boxes(bench),
-        "videos": ours.videos(bench),
-        "comparisons": others.comparisons(bench, installed, official),
-        "notes": bench.notes,
+    sections: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "cold_start": lambda: start.cold_starts(bench),
+        "first_answers": lambda: start.first_answers(bench, installed, official),
+        "phases": lambda: ours.phases(bench),
+        "whole_photos": lambda: ours.whole_photos(bench),
+        "known_boxes": lambda: ours.known_boxes(bench),
+        "videos": lambda: ours.videos(bench),
+        "comparisons": lambda: others.comparisons(bench, installed, official),
     }
+    out: dict[str, Any] = {}
+    for name, section in sections.items():
+        try:
+            out[name] = section()
+        except WorkerError as error:  # the rest is worth having
+            bench.notes.append(f"{name} were left out: {error}")
+            out[name] = []
     after = ours.peaks(bench)
     peaks = {threads: before[threads].better(after[threads]) for threads in before}
     add_floors(out["phases"], peaks)
-    return {**out, "peaks": {threads: asdict(peak) for threads, peak in peaks.items()}}
+    peak_rows = {threads: asdict(peak) for threads, peak in peaks.items()}
+    return {**out, "peaks": peak_rows, "notes": bench.notes}
 
 
 if __name__ == "__main__":

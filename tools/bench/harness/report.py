@@ -63,6 +63,7 @@ def _head(result: Result) -> str:
         ),
         "",
         "Milliseconds are median / 95th percentile, and for phases / floor.",
+        *([""] if result["notes"] else []),
         *(f"- {note}" for note in result["notes"]),
     ]
     return "\n".join(lines)
