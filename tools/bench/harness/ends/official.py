@@ -1,10 +1,10 @@
 """A plain PyTorch execution of the official path: a worker process, see ``serving``.
 
 What the official ``get_all_outputs`` does, step by step: the detector is built for every call; each
-face alone is cut by the rule of 1.2 times the box's height on a black canvas, resized, normalised and
-sent through MobileNetV2; landmarks, the mesh of 53,215 vertices and the pose are made in NumPy. Only
-its time means anything: both networks and the face model's bases are random numbers of the official
-sizes, and the boxes were found before by CenterFace, at no cost.
+face alone is cut by the rule of 1.2 times the box's height on a black canvas, resized, normalised
+and sent through MobileNetV2; landmarks, the mesh of 53,215 vertices and the pose are made in NumPy.
+Only its time means anything: both networks and the face model's bases are random numbers of the
+official sizes, and the boxes were found before by CenterFace, at no cost.
 """
 
 import io
