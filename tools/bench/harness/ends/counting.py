@@ -40,7 +40,12 @@ class Watched(onnxruntime.InferenceSession):  # type: ignore[misc]
 
 
 def work(
-    image: str, jpeg: str, boxes: Sequence[tuple[float, float, float]], quality: str, outputs: bool
+    image: str,
+    jpeg: str,
+    boxes: Sequence[tuple[float, float, float]],
+    quality: str,
+    outputs: bool,
+    files: bool,
 ) -> dict[str, Any]:
     """Multiply-adds and bytes of every phase of a photo."""
     analyzer, bgr = build_analyzer(quality, THREADS), np.load(image)
@@ -48,7 +53,7 @@ def work(
     steps = see_faces(analyzer, bgr, Path(jpeg), crops)
     with tempfile.TemporaryDirectory() as folder:
         if outputs:
-            steps |= show_faces(analyzer, bgr, crops, Path(folder))
+            steps |= show_faces(analyzer, bgr, crops, Path(folder), files=files)
         return {"work": {name: counted(step) for name, step in steps.items()}}
 
 

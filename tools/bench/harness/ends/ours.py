@@ -89,11 +89,12 @@ def phases(image: str, jpeg: str, boxes: Sequence[Box], quality: str, **how: Any
     return times_of(see_faces(analyzer_of(quality), array(image), Path(jpeg), crops), how)
 
 
-def outputs(image: str, boxes: Sequence[Box], quality: str, **how: Any) -> Answer:
-    """Times of every drawing and file."""
+def outputs(image: str, boxes: Sequence[Box], quality: str, files: bool, **how: Any) -> Answer:
+    """Times of every drawing, and of files."""
     crops = [CropBox(*box) for box in boxes]
     with tempfile.TemporaryDirectory() as folder:
-        steps = show_faces(analyzer_of(quality), array(image), crops, Path(folder))
+        analyzer, place = analyzer_of(quality), Path(folder)
+        steps = show_faces(analyzer, array(image), crops, place, files=files)
         return times_of(steps, how)
 
 

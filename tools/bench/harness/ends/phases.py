@@ -85,9 +85,14 @@ def see_faces(
 
 
 def show_faces(
-    analyzer: FaceAnalyzer, image: Image, boxes: Sequence[CropBox], folder: Path
+    analyzer: FaceAnalyzer, image: Image, boxes: Sequence[CropBox], folder: Path, *, files: bool
 ) -> dict[str, Step]:
-    """Each drawing and each file; dense vertices are there already."""
+    """Each drawing; dense vertices are there already.
+
+    Args:
+        files: of the one face, its texture and each file too: they take their time whatever the
+            photo's size is.
+    """
     faces = analyzer.faces_in(image, boxes)
     vertices = 3 * analyzer.face_model.n_vertices * FLOAT
     for face in faces:
@@ -95,9 +100,9 @@ def show_faces(
     steps = {
         f"drawing {kind}": Step(_drawing(image, faces, kind), image.nbytes)
         for kind, drawing in DRAWINGS.items()
-        if len(faces) == 1 or not drawing.per_face
+        if files or not drawing.per_face
     }
-    if len(faces) == 1:
+    if files:
         for ending in (*(form.endings[0] for form in MESHES.values()), ".json"):
             moved = image.nbytes + vertices if ending != ".json" else 0
             steps[f"file {ending}"] = Step(_file(image, faces[0], folder / f"face{ending}"), moved)

@@ -14,7 +14,7 @@ from harness.floor import Peaks, measure_peaks
 from harness.plan import ONE_FACE_SIDE
 from harness.qualities import ONLY
 from harness.samples import summary
-from harness.worker import Worker, WorkerError, run_python
+from harness.worker import WorkerError, run_python
 
 Row = dict[str, Any]
 VIDEO_RUNS = 3
@@ -41,24 +41,22 @@ def phases(bench: Bench) -> list[Row]:
     all threads.
     """
     plan = bench.plan
-    rows: list[Row] = []
     pairs = [*((1, side) for side in plan.sides), *((faces, ONE_FACE_SIDE) for faces in plan.faces)]
+    cases = list(product([bench.scene(*pair) for pair in dict.fromkeys(pairs)], bench.qualities))
     how = {"seconds": plan.seconds / 2, "least": plan.least}
-    slow = {**how, "least": OUTPUT_RUNS}
-    with bench.worker("counting.py", 1) as counting:
-        for threads in plan.threads:
-            with bench.worker("ours.py", threads) as worker:
-                for pair, quality in product(dict.fromkeys(pairs), bench.qualities):
-                    scene = bench.scene(*pair)
-                    bench.say(f"phases: {threads} thread(s), {quality}, {scene.name}")
-                    request = {**_photo(scene), "boxes": scene.boxes, "quality": quality}
-                    times = worker.ask({"task": "phases", **request, **how})["ms"]
-                    outputs = quality == bench.qualities[0] and threads == bench.threads
-                    if outputs:
-                        shown = {k: v for k, v in request.items() if k != "jpeg"}
-                        times |= worker.ask({"task": "outputs", **shown, **slow})["ms"]
-                    work = _work(bench, counting, {**request, "outputs": outputs})
-                    rows += _phase_rows(scene, quality, threads, times, work)
+    rows: list[Row] = []
+    work = _work(bench, cases)
+    for threads in plan.threads:
+        with bench.worker("ours.py", threads) as worker:
+            for scene, quality in cases:
+                bench.say(f"phases: {threads} thread(s), {quality}, {scene.name}")
+                request = _request(scene, quality)
+                photo = {"jpeg": scene.jpeg}
+                times = worker.ask({"task": "phases", **request, **photo, **how})["ms"]
+                if quality == bench.qualities[0] and threads == bench.threads:
+                    slow = {**how, "least": OUTPUT_RUNS, "files": _has_files(scene)}
+                    times |= worker.ask({"task": "outputs", **request, **slow})["ms"]
+                rows += _phase_rows(scene, quality, threads, times, work[scene.name, quality])
     return rows
 
 
@@ -77,16 +75,29 @@ def _phase_rows(
         yield row
 
 
-def _work(bench: Bench, counting: Worker, request: Row) -> dict[str, Any]:
+def _work(bench: Bench, cases: list[tuple[Scene, str]]) -> dict[tuple[str, str], Row]:
     """What each phase has to do; nothing, with a note, where that cannot be counted."""
-    try:
-        work: dict[str, Any] = counting.ask({"task": "work", **request})["work"]
-    except WorkerError as error:
-        note = f"there is no floor: {error}"
-        if note not in bench.notes:
-            bench.notes.append(note)
-        return {}
-    return work
+    out: dict[tuple[str, str], Row] = {(scene.name, quality): {} for scene, quality in cases}
+    with bench.worker("counting.py") as worker:
+        for scene, quality in cases:
+            bench.say(f"work: {quality}, {scene.name}")
+            request = {"task": "work", **_request(scene, quality), "jpeg": scene.jpeg}
+            request |= {"outputs": quality == bench.qualities[0], "files": _has_files(scene)}
+            try:
+                out[scene.name, quality] = worker.ask(request)["work"]
+            except WorkerError as error:
+                bench.notes.append(f"some floors were left out: {error}")
+                break
+    return out
+
+
+def _request(scene: Scene, quality: str) -> Row:
+    return {"image": scene.array, "boxes": scene.boxes, "quality": quality}
+
+
+def _has_files(scene: Scene) -> bool:
+    """Whether files are written of this photo: of one are enough."""
+    return scene.faces == 1 and scene.size[0] == ONE_FACE_SIDE
 
 
 def whole_photos(bench: Bench) -> list[Row]:
@@ -170,7 +181,3 @@ def _rate(bench: Bench, film: Path, more: list[str]) -> float:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise WorkerError(f"synergynet video {' '.join(more)}: {' '.join(last)}")
     return float(said[1])
-
-
-def _photo(scene: Scene) -> Row:
-    return {"image": scene.array, "jpeg": scene.jpeg}

@@ -57,7 +57,7 @@ def first_answers(bench: Bench, rivals: dict[Rival, Path], official: bool) -> li
         request = {"task": "photo", "image": scene.array, **once, **more}
         times = []
         try:
-            for _ in range(STARTS):
+            for _ in range(STARTS if scene is bench.scene(1, 640) else 1):
                 start = perf_counter()
                 with bench.worker(script, python=python) as worker:
                     worker.ask(request)
