@@ -157,7 +157,7 @@ def work(tiny_model, tmp_path, monkeypatch) -> tuple[batch.Job, list[batch.Place
         cv2.imwrite(str(path), photo)
     paths[2].write_bytes(b"no photo")
     wanted = Wanted(kinds=("landmarks",), plain=False)
-    job = batch.Job(batch.Models(), wanted, results.settings_of(wanted, model, None), resume=True)
+    job = batch.Job(batch.Models(), wanted, results.settings_of(wanted, model), resume=True)
     return job, [(path, tmp_path / "out" / path.stem) for path in paths]
 
 
@@ -203,7 +203,7 @@ def test_resume_repeats_only_what_must_be(work) -> None:
     assert repeated(job) == "bc"
     model = batch.load(job.models)
     for other in (Wanted(kinds=(), plain=False), Wanted(kinds=("landmarks",), plain=True)):
-        assert results.settings_of(other, model, None) != job.settings
+        assert results.settings_of(other, model) != job.settings
 
 
 def test_a_full_disk_stops_the_run(work, monkeypatch) -> None:

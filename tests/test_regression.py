@@ -105,7 +105,7 @@ def test_foreign_onnx_graphs_are_refused(tmp_path, tiny_model) -> None:
 
 
 def test_absent_shipped_weights_are_said(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(loading, "DEFAULT_WEIGHTS", tmp_path / "default.onnx")
+    monkeypatch.setitem(loading.SHIPPED, "default", tmp_path / "default.onnx")
     with pytest.raises(SynergyNetError, match="shipped weights are missing"):
         load_regressor()
 

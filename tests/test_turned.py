@@ -26,7 +26,6 @@ from synergynet.face_model.open_head import load_open_head
 from synergynet.geometry import params, pose
 from synergynet.regression import load_regressor
 from synergynet.regression.cropping import cut_crops
-from synergynet.regression.loading import DEFAULT_WEIGHTS
 
 UP, RIGHT = np.array([0.0, 1, 0]), np.array([1.0, 0, 0])
 
@@ -101,7 +100,7 @@ def test_no_turn_gives_the_crop_back(face) -> None:
 @pytest.mark.parametrize(("tilt", "turn"), [(0, 30), (0, -35), (15, 25)])
 def test_the_network_sees_the_turn_that_the_label_says(face, tilt: int, turn: int) -> None:
     image, raw = face
-    model, network = load_open_head(), load_regressor(DEFAULT_WEIGHTS)
+    model, network = load_open_head(), load_regressor()
     crop, label, points = turn_crop(image, raw, model, axis_turn(RIGHT, tilt) @ axis_turn(UP, turn))
     answer = network.predict(crop[None])[0]
     np.testing.assert_allclose(angles(answer)[:2], angles(label)[:2], atol=9)

@@ -27,7 +27,7 @@ from synergynet.export.graphs import deployment
 from synergynet.export.onnx import write_onnx
 from synergynet.nets.torch.checkpoints import load_checkpoint, save_checkpoint
 from synergynet.regression import load_regressor
-from synergynet.regression.loading import DEFAULT_WEIGHTS
+from synergynet.regression.loading import SHIPPED
 from synergynet.training.validation import measure
 
 WEIGHTS = CLONE / "weights"
@@ -79,12 +79,13 @@ def main() -> None:
                 "aflw2000_mae_exact": result["euler_mae_degrees"]["exact"]["mean"],
             }
     info = replace(info, accuracy={**info.accuracy, **{k: round(v, 4) for k, v in figures.items()}})
-    DEFAULT_WEIGHTS.parent.mkdir(exist_ok=True)
-    write_onnx(deployment(net, info), DEFAULT_WEIGHTS, "float16" if half else "float32")
+    shipped = SHIPPED[info.architecture if info.architecture in SHIPPED else "default"]
+    shipped.parent.mkdir(exist_ok=True)
+    write_onnx(deployment(net, info), shipped, "float16" if half else "float32")
     WEIGHTS.mkdir(exist_ok=True)
     checkpoint = WEIGHTS / f"{info.architecture}.safetensors"
     save_checkpoint(checkpoint, net, info, half_weights=half)
-    print(f"wrote {DEFAULT_WEIGHTS} and {checkpoint}: {info.accuracy}")
+    print(f"wrote {shipped} and {checkpoint}: {info.accuracy}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,14 @@ import typer
 
 from ..errors import SynergyNetError
 from ..outputs.kinds import DEFAULT_DRAWINGS, DRAWINGS, MESHES, SPACES
-from .options import DetectorOption, DeviceOption, FaceModelOption, WeightsOption, names_of
+from .options import (
+    DetectorOption,
+    DeviceOption,
+    FaceModelOption,
+    QualityOption,
+    WeightsOption,
+    names_of,
+)
 
 if TYPE_CHECKING:
     from ..jobs.results import Outcome
@@ -70,9 +77,10 @@ def infer(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
         "output"
     ),
+    quality: QualityOption = "default",
     weights: WeightsOption = None,
     face_model: FaceModelOption = None,
-    detector: DetectorOption = "default",
+    detector: DetectorOption = None,
     draw: Annotated[
         str,
         typer.Option(
@@ -121,9 +129,12 @@ def infer(
     ] = 1024,
     device: DeviceOption = "cpu",
     mirror: Annotated[
-        bool,
-        typer.Option(help="Ask the network about the mirrored face too: a twentieth less error."),
-    ] = True,
+        bool | None,
+        typer.Option(
+            help="Ask the network about the mirrored face too. Default: by --quality.",
+            show_default=False,
+        ),
+    ] = None,
     timings: Annotated[bool, typer.Option(help="Print the time of each step.")] = False,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Search the folders below a folder too.")
@@ -199,14 +210,15 @@ def infer(
         weights,
         face_model,
         device,
-        mirror=mirror,
+        quality,
+        mirror,
         threads=batch.threads_per_worker(min(workers, len(found))),
     )
     clock = time.perf_counter()
     analyzer = batch.load(models)
     report = Report(len(found), output, timings)
     report.loaded(time.perf_counter() - clock)
-    job = batch.Job(models, wanted, settings_of(wanted, analyzer, weights), resume)
+    job = batch.Job(models, wanted, settings_of(wanted, analyzer), resume)
     bases = place_results(found, output)
     places = [(photo.path, base) for photo, base in zip(found, bases, strict=True)]
     outcomes: dict[int, Outcome] = {}

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ..detection import DEFAULT_DETECTOR, DETECTORS
+from ..detection import DETECTORS
+from ..pipeline.quality import QUALITIES
 
 
 def names_of(value: str, known: Collection[str], *, extra: Sequence[str] = ("none",)) -> list[str]:
@@ -28,9 +29,15 @@ def names_of(value: str, known: Collection[str], *, extra: Sequence[str] = ("non
     return list(dict.fromkeys(names))
 
 
-def _known_detector(value: str) -> str:
-    if value not in ("default", *DETECTORS):
-        raise typer.BadParameter(f"'{value}'; choose from {', '.join(['default', *DETECTORS])}")
+def _known_detector(value: str | None) -> str | None:
+    if value is not None and value not in DETECTORS:
+        raise typer.BadParameter(f"'{value}'; choose from {', '.join(DETECTORS)}")
+    return value
+
+
+def _known_quality(value: str) -> str:
+    if value not in QUALITIES:
+        raise typer.BadParameter(f"'{value}'; choose from {', '.join(QUALITIES)}")
     return value
 
 
@@ -52,12 +59,21 @@ FaceModelOption = Annotated[
     ),
 ]
 
-DetectorOption = Annotated[
+QualityOption = Annotated[
     str,
+    typer.Option(
+        "--quality",
+        callback=_known_quality,
+        help="; ".join(f"{name}: {quality.text}" for name, quality in QUALITIES.items()) + ".",
+    ),
+]
+
+DetectorOption = Annotated[
+    str | None,
     typer.Option(
         "--detector",
         callback=_known_detector,
-        help=f"Face detector: {', '.join(DETECTORS)}. Default: {DEFAULT_DETECTOR}.",
+        help=f"Face detector: {', '.join(DETECTORS)}. Default: by --quality.",
         show_default=False,
     ),
 ]

@@ -37,7 +37,10 @@ class InferConfig(Section):
     photos: tuple[str, ...] = Field((), description="photos, folders or patterns")
     output: Path = Field(Path("output"), description="folder for the results")
     draw: tuple[str, ...] = Field(DEFAULT_DRAWINGS, description="pictures")
-    mirror: bool = Field(True, description="average with the answer for the mirrored crop")
+    quality: str = Field("default", description="fast, default or best")
+    mirror: bool | None = Field(
+        None, description="average with the answer for the mirrored crop; null: by quality"
+    )
     mesh: tuple[str, ...] = Field((), description="mesh files; empty: a plain .obj")
 
 

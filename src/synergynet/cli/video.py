@@ -14,7 +14,14 @@ import typer
 
 from ..errors import SynergyNetError
 from ..outputs.kinds import IN_VIDEOS, SURFACES
-from .options import DetectorOption, DeviceOption, FaceModelOption, WeightsOption, names_of
+from .options import (
+    DetectorOption,
+    DeviceOption,
+    FaceModelOption,
+    QualityOption,
+    WeightsOption,
+    names_of,
+)
 from .progress import progress_bar
 
 if TYPE_CHECKING:
@@ -65,9 +72,10 @@ def video(
     detect_every: Annotated[
         float, typer.Option(min=0.01, max=3600, help="Seconds between looks for new faces.")
     ] = 1.0,
+    quality: QualityOption = "default",
     weights: WeightsOption = None,
     face_model: FaceModelOption = None,
-    detector: DetectorOption = "default",
+    detector: DetectorOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
     """Follow the faces of a video or camera: landmarks, pose, mesh, with an id each.
@@ -98,6 +106,7 @@ def video(
             weights,
             face_model,
             device=device,
+            quality=quality,
             mirror=False,  # as the frames between two looks: no jumps
             threads=1,
         )

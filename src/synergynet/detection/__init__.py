@@ -20,14 +20,14 @@ __all__ = [
 ]
 
 DETECTORS: dict[str, str] = {
-    "centerface": "synergynet.detection.centerface:CenterFaceDetector",
-    "cascade": "synergynet.detection.cascade:CascadeDetector",
     "yunet": "synergynet.detection.yunet:YuNetDetector",
+    "cascade": "synergynet.detection.cascade:CascadeDetector",
+    "thorough": "synergynet.detection.cascade:ThoroughDetector",
+    "centerface": "synergynet.detection.centerface:CenterFaceDetector",
 }
 """Name -> class as module:name, imported when it is asked for; commands and errors follow this."""
 
-DEFAULT_DETECTOR = "centerface"
-"""The one that measured best."""
+DEFAULT_DETECTOR = "cascade"
 
 
 def create_detector(name: str = "default", **options: object) -> FaceDetector:

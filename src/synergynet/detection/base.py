@@ -33,7 +33,11 @@ class Detection:
 
 
 class FaceDetector(Protocol):
-    """Finds faces in a photo; implementations are interchangeable behind this interface."""
+    """Finds faces in a photo; implementations are interchangeable behind this interface.
+
+    One may also have ``doubtful_below``, a score: below it the detector is right so rarely that
+    the landmark network has to confirm its answers (:func:`doubtful_below`).
+    """
 
     @property
     def name(self) -> str:
@@ -51,6 +55,11 @@ class FaceDetector(Protocol):
         on it, estimated from what the detector saw.
         """
         ...
+
+
+def doubtful_below(detector: FaceDetector) -> float:
+    """The detector's own ``doubtful_below``; 0 for one that has none."""
+    return float(getattr(detector, "doubtful_below", 0.0))
 
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]

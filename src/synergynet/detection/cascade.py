@@ -1,23 +1,17 @@
-"""YuNet where it is sure of a face; CenterFace and turned looks where it is not.
+"""YuNet where it is sure of a face; larger and turned looks, and CenterFace, where it is not.
 
 YuNet takes a seventh of CenterFace's time, but loses heads that are tilted by more than 30
 degrees, which CenterFace finds up to 90; turned by quarters, YuNet finds those that lie on
 their side or stand upside down.
 """
 
+from functools import cached_property
+
 import numpy as np
 
-from ..geometry.boxes import non_maximum_suppression
 from .base import Detection, Found, check_image, detections
 from .centerface import CenterFaceDetector
-from .yunet import CALIBRATION, MAX_IOU, YuNet
-
-SURE = 0.88
-"""Score of a face that needs no other look. Of 120 crops of aflw_train, 77 % have it upright, but
-2 % upside down and none on their side, where boxes are right and points are not."""
-
-PART = 0.8
-"""Share of an unsure box within a better one that makes it a part of that face."""
+from .yunet import CALIBRATION, SURE, YuNet, joined, sure
 
 
 class CascadeDetector:
@@ -27,6 +21,7 @@ class CascadeDetector:
         threshold: smallest score of a face, 0..1.
         max_side: longest side in pixels of the first look; larger photos are scaled down to it.
         coarse_side: of the looks for close-ups and for heads that are turned by quarters.
+        zoom: of the last look, for faces of a few pixels.
         threads: of ONNX Runtime; 0 lets it choose.
 
     Raises:
@@ -34,17 +29,25 @@ class CascadeDetector:
     """
 
     name = "cascade"
+    doubtful_below = SURE
+    every_look = False
 
     def __init__(
         self,
-        threshold: float = 0.5,
+        threshold: float = 0.3,
         max_side: int = 960,
         coarse_side: int = 320,
+        zoom: float = 1.5,
         threads: int = 0,
     ) -> None:
         self.threshold, self.max_side, self.coarse_side = threshold, max_side, coarse_side
+        self.zoom, self.threads = zoom, threads
         self._yunet = YuNet(threads)
-        self._centerface = CenterFaceDetector(max_side=max_side, threads=threads)
+
+    @cached_property
+    def _centerface(self) -> CenterFaceDetector:
+        """Loaded when it is first asked."""
+        return CenterFaceDetector(max_side=self.max_side, threads=self.threads)
 
     def detect(self, bgr: np.ndarray) -> list[Detection]:
         """Find the faces of ``bgr``, (H, W, 3) uint8, B, G, R; the best score first.
@@ -53,21 +56,15 @@ class CascadeDetector:
             SynergyNetError: the array is empty, not uint8 or not of that shape.
         """
         check_image(bgr)
-        longest = max(bgr.shape[:2])
-        found = self._yunet.look(bgr, min(1.0, self.max_side / longest), self.threshold)
-        if not _sure(found):
-            coarse = min(1.0, self.coarse_side / longest)
-            looks = [found, *(self._turned(bgr, coarse, turns) for turns in range(4))]
-            found = _joined(looks)
-        if not _sure(found):
-            found = _joined([found, self._centerface.find(bgr)])
-        boxes, scores, points = found
-        kept = [
-            k
-            for k in non_maximum_suppression(boxes, scores, MAX_IOU)
-            if not _is_part(k, boxes, scores)
-        ]
-        return detections(boxes[kept], scores[kept], points[kept])
+        scale = min(1.0, self.max_side / max(bgr.shape[:2]))
+        found = joined([self._yunet.look(bgr, scale, self.threshold)])
+        if not sure(found):
+            coarse = min(1.0, self.coarse_side / max(bgr.shape[:2]))
+            found = joined([found, *(self._turned(bgr, coarse, turns) for turns in range(4))])
+        if self.every_look or not sure(found):
+            zoomed = self._yunet.look(bgr, self.zoom * scale, self.threshold)
+            found = joined([found, zoomed, self._centerface.find(bgr)])
+        return detections(*found)
 
     def crop_square(self, detection: Detection) -> tuple[float, float, float]:
         """The training crop (cx, cy, side) of a face, pixels, 0-based pixel centres."""
@@ -86,18 +83,11 @@ class CascadeDetector:
         return boxes, scores, points
 
 
-def _sure(found: Found) -> bool:
-    return bool((found[1] >= SURE).any())
+class ThoroughDetector(CascadeDetector):
+    """All looks of the cascade, whatever the first ones show, but turned ones only where needed.
 
+    Finds small faces beside large ones.
+    """
 
-def _is_part(k: int, boxes: np.ndarray, scores: np.ndarray) -> bool:
-    """Whether an unsure box lies in a better one: fine looks at close-ups see eyes and mouths."""
-    low, high = np.maximum(boxes[k, :2], boxes[:, :2]), np.minimum(boxes[k, 2:], boxes[:, 2:])
-    inside = np.prod(np.clip(high - low, 0, None), axis=1)
-    area = np.prod(boxes[k, 2:] - boxes[k, :2])
-    return bool(scores[k] < SURE and ((inside > PART * area) & (scores > scores[k])).any())
-
-
-def _joined(looks: list[Found]) -> Found:
-    boxes, scores, points = (np.concatenate(arrays) for arrays in zip(*looks, strict=True))
-    return boxes, scores, points
+    name = "thorough"
+    every_look = True

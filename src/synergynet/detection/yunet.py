@@ -4,6 +4,7 @@ Network: Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machi
 Research 20, 2023. Weights by its authors, MIT; ``data/README.md`` says how the file was made.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,13 @@ STRIDES = (8, 16, 32)  # image pixels per cell
 MULTIPLE = 32
 CANDIDATES = 2000  # best cells that enter the suppression: bounds the work on any image
 MAX_IOU = 0.3  # overlap above which two boxes are one face
-SURE = 0.8
-"""Score of a face that needs no second look."""
-SMALL = 40
-"""Pixels of the quick look: where a face is smaller, there may be others that it cannot see."""
+SURE = 0.88
+"""Score of a face that needs no other look. Of 120 crops of aflw_train, 77 % have it upright, but
+2 % upside down and none on their side, where boxes are right and points are not."""
+
+PART = 0.8
+"""Share of an unsure box within a better one that makes it a part of that face."""
+
 # `tools/bench/detectors.py --calibrate aflw_train --crops 2400 --detector cascade`
 CALIBRATION = SquareCalibration(
     weights=(
@@ -82,13 +86,61 @@ class YuNet:
         )
 
 
+def sure(found: Found) -> bool:
+    """Whether any face needs no other look."""
+    return bool((found[1] >= SURE).any())
+
+
+def joined(looks: Sequence[Found]) -> Found:
+    """What several looks found, each face once, best score first."""
+    boxes, scores, points = (np.concatenate(arrays) for arrays in zip(*looks, strict=True))
+    kept = [
+        k for k in non_maximum_suppression(boxes, scores, MAX_IOU) if not _is_part(k, boxes, scores)
+    ]
+    return boxes[kept], scores[kept], points[kept]
+
+
+def _is_part(k: int, boxes: np.ndarray, scores: np.ndarray) -> bool:
+    """Whether an unsure box lies in a better one: fine looks at close-ups see eyes and mouths."""
+    if scores[k] >= SURE:
+        return False
+    low, high = np.maximum(boxes[k, :2], boxes[:, :2]), np.minimum(boxes[k, 2:], boxes[:, 2:])
+    inside = np.prod(np.clip(high - low, 0, None), axis=1)
+    area = np.prod(boxes[k, 2:] - boxes[k, :2])
+    return bool(((inside > PART * area) & (scores > scores[k])).any())
+
+
+def climb(
+    network: YuNet, bgr: np.ndarray, sides: Sequence[int], small: float, threshold: float
+) -> Found:
+    """Look at a photo from small to large, until that shows a sure face and no small one.
+
+    Each look costs what all before it cost together, or more.
+
+    Args:
+        bgr: (H, W, 3) uint8.
+        sides: longest side of each look in pixels, ascending; photos are never enlarged.
+        small: pixels of a look; where a face is lower, there may be others that it cannot see.
+        threshold: smallest score of a face, 0..1.
+    """
+    longest, looks = max(bgr.shape[:2]), []
+    for side in sides:
+        scale = min(1.0, side / longest)
+        looks.append(network.look(bgr, scale, threshold))
+        found = joined(looks)
+        heights = (found[0][:, 3] - found[0][:, 1]) * scale
+        if scale == 1 or (sure(found) and heights.min() >= small):
+            break
+    return found
+
+
 class YuNetDetector:
     """YuNet, first at a small size; at a larger one only where that may show more.
 
     Args:
         threshold: smallest score of a face, 0..1.
-        quick_side: longest side in pixels of the first look.
-        max_side: of the second, taken where the first is not sure of a face or sees small ones.
+        sides: longest side in pixels of each look, ascending.
+        small: height in pixels of a look's faces, below which it takes the next.
         threads: of ONNX Runtime; 0 lets it choose.
         model: path of the ONNX file; the shipped one by default.
 
@@ -101,12 +153,12 @@ class YuNetDetector:
     def __init__(
         self,
         threshold: float = 0.6,
-        quick_side: int = 320,
-        max_side: int = 960,
+        sides: Sequence[int] = (160, 320, 960),
+        small: float = 24,
         threads: int = 0,
         model: str | Path = MODEL,
     ) -> None:
-        self.threshold, self.quick_side, self.max_side = threshold, quick_side, max_side
+        self.threshold, self.sides, self.small = threshold, tuple(sides), small
         self.network = YuNet(threads, model)
 
     def detect(self, bgr: np.ndarray) -> list[Detection]:
@@ -116,19 +168,7 @@ class YuNetDetector:
             SynergyNetError: the array is empty, not uint8 or not of that shape.
         """
         check_image(bgr)
-        longest = max(bgr.shape[:2])
-        quick = min(1.0, self.quick_side / longest)
-        boxes, scores, points = self.network.look(bgr, quick, self.threshold)
-        kept = non_maximum_suppression(boxes, scores, MAX_IOU)
-        heights = (boxes[kept, 3] - boxes[kept, 1]) * quick
-        enough = len(kept) and scores[kept[0]] >= SURE and heights.min() >= SMALL
-        if enough or quick == 1:
-            return detections(boxes[kept], scores[kept], points[kept])
-        fine = self.network.look(bgr, min(1.0, self.max_side / longest), self.threshold)
-        looks = zip((boxes, scores, points), fine, strict=True)
-        boxes, scores, points = (np.concatenate(pair) for pair in looks)
-        kept = non_maximum_suppression(boxes, scores, MAX_IOU)
-        return detections(boxes[kept], scores[kept], points[kept])
+        return detections(*climb(self.network, bgr, self.sides, self.small, self.threshold))
 
     def crop_square(self, detection: Detection) -> tuple[float, float, float]:
         """The training crop (cx, cy, side) of a face, pixels, 0-based pixel centres."""

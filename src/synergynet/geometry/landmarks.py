@@ -14,6 +14,8 @@ RIGHT_EYE = slice(36, 42)
 LEFT_EYE = slice(42, 48)
 OUTER_LIPS = slice(48, 60)
 INNER_LIPS = slice(60, 68)
+EYES = slice(36, 48)
+MOUTH = slice(48, 68)
 
 NOSE_TIP = 30
 

@@ -31,16 +31,18 @@ class Models:
     """What every process loads for itself.
 
     Attributes:
-        detector: its name.
-        mirror: average with the mirrored crop.
+        detector: its name; None for that of ``quality``.
+        quality: a key of ``pipeline.quality.QUALITIES``.
+        mirror: average with the mirrored crop; None for what ``quality`` says.
         threads: of one call of the network or the detector; 0 lets ONNX Runtime choose.
     """
 
-    detector: str = "default"
+    detector: str | None = None
     weights: str | None = None
     face_model: str | None = None
     device: str = "cpu"
-    mirror: bool = True
+    quality: str = "default"
+    mirror: bool | None = None
     threads: int = 0
 
 

@@ -25,7 +25,6 @@ from ..outputs.meshes import plain_mesh
 from ..outputs.pictures import DEFAULT_STYLE, Pictures, Style, check_texture, check_triangles
 from ..pipeline.analyzer import FaceAnalyzer
 from ..pipeline.face import Face
-from ..regression.loading import DEFAULT_WEIGHTS
 
 STEPS = ("reading", "detection", "regression", "decode", "drawing", "writing")
 
@@ -76,19 +75,16 @@ class Outcome:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def settings_of(
-    wanted: Wanted, analyzer: FaceAnalyzer, weights: str | Path | None
-) -> dict[str, Any]:
+def settings_of(wanted: Wanted, analyzer: FaceAnalyzer) -> dict[str, Any]:
     """All that decides what the results look like, for the JSON: equal settings, equal results."""
     from importlib.metadata import version
 
-    weights_file = DEFAULT_WEIGHTS if weights is None else Path(weights)
-    model, style = analyzer.face_model, wanted.style
+    model, style, networks = analyzer.face_model, wanted.style, analyzer.networks.items()
     meshes = ["plain obj"] if wanted.plain else sorted(wanted.meshes)
     return {
         "synergynet": version("synergynet"),
         "detector": analyzer.detector.name,
-        "weights": f"{analyzer.regressor.info.architecture} {_hash(weights_file)}",
+        "weights": " + ".join(f"{name} {_hash(file)}" for name, file in networks),
         "face_model": f"{model.name} {model.hash[:16]}",
         "mirror": analyzer.mirrored,
         "draw": ",".join(sorted(wanted.kinds)) or "none",

@@ -1,8 +1,8 @@
 """``FaceAnalyzer``: a photo in, faces out."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
@@ -10,25 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..detection import Detection, FaceDetector, SquareCalibration, create_detector
+from ..detection.base import doubtful_below
 from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..face_model.sources import resolve_face_model
 from ..files.pixels import ChannelOrder, Image, as_bgr
-from ..geometry.boxes import is_possible, next_crop, non_maximum_suppression, outline
+from ..geometry.boxes import is_possible, non_maximum_suppression, outline
 from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox, crop_from_box_by_height
 from ..geometry.params import FloatArray
 from ..regression import (
+    LOST_BELOW,
     MirrorAveraged,
     ParamsRegressor,
     Prediction,
-    assess,
     can_mirror,
-    cut_crops,
     load_regressor,
 )
-from ..weights.info import WeightsInfo
-from .face import Face, crop_to_image
+from ..regression.loading import SCOUT, SHIPPED, shipped_file, weights_file
+from .face import Face, landmarks_in_images
+from .looks import View, follow, look, look_again, quarters_of_detection
+from .quality import quality_named
 
 _SAME_FACE_IOU = 0.5
 """Two answers whose landmark boxes overlap more than this are one face."""
@@ -77,20 +79,27 @@ class FaceAnalyzer:
     True
 
     Args:
-        detector: a name known to ``synergynet.detection.create_detector``, or a detector.
-        weights: a weights file, a regressor, or None for the shipped network.
+        detector: a name known to ``synergynet.detection.create_detector``, or a detector; None
+            for that of ``quality``.
+        weights: a weights file, a regressor, or None for the shipped network of ``quality``.
         face_model: a model, ``open-head``, an ``.npz``, a ``3dmm_data`` folder, or None for
             the one inside the weights' file or else the shipped one.
         device: where the network runs, ``cpu`` or ``cuda``.
         conventions: exact by default; of the official ones Euler decode, detector box rule
             and the y of the translation matter here.
-        passes: network passes; from the second on, crops are cut about the landmarks of the
-            pass before, as the training crops were.
-        mirror: average the last pass with the network's answer to the mirrored crop: a twentieth
-            less error for half a pass more. Without effect where ``mirrored`` says so: for face
-            models that are not symmetric, and answers in another frame than crop pixels.
+        passes: looks at a face; from the second on, crops are cut about the landmarks of the
+            look before, as the training crops were. Where the network is a shipped one, a small
+            network takes the first look.
+        quality: a key of ``synergynet.pipeline.quality.QUALITIES``: ``fast``, ``default`` or
+            ``best``.
+        mirror: average the last look with the network's answer to the mirrored crop; None for
+            what ``quality`` says. Without effect where ``mirrored`` says so: for face models
+            that are not symmetric, and answers in another frame than crop pixels.
         threads: of one call of the network or of a detector given by name; 0 lets ONNX Runtime
             choose.
+
+    Attributes:
+        networks: architecture -> file of the networks that it read.
 
     Raises:
         SynergyNetError: files missing or damaged, or weights trained with another face model.
@@ -98,22 +107,27 @@ class FaceAnalyzer:
 
     def __init__(
         self,
-        detector: str | FaceDetector = "default",
+        detector: str | FaceDetector | None = None,
         weights: str | Path | ParamsRegressor | None = None,
         face_model: FaceModel | str | Path | None = None,
         device: str = "cpu",
         conventions: Conventions | None = None,
         passes: int = 2,
         *,
-        mirror: bool = True,
+        quality: str = "default",
+        mirror: bool | None = None,
         threads: int = 0,
     ) -> None:
         if passes < 1:
             raise SynergyNetError(f"passes is {passes}, but the network must run at least once")
+        wanted = quality_named(quality)
         if weights is None or isinstance(weights, str | Path):
             source = "the shipped network" if weights is None else str(weights)
-            self.regressor = load_regressor(weights, device=device, threads=threads)
+            file = shipped_file(wanted.network) if weights is None else weights_file(weights)
+            self.regressor = load_regressor(file, device=device, threads=threads)
+            self.networks = {self.regressor.info.architecture: file}
         else:
+            self.networks = {}
             source, self.regressor = "the network", weights
         if isinstance(face_model, FaceModel):
             self.face_model = face_model
@@ -122,15 +136,23 @@ class FaceAnalyzer:
         else:
             self.face_model = resolve_face_model(face_model)[0]
         self.regressor.info.check_face_model(self.face_model, source)
+        detector = wanted.detector if detector is None else detector
         if isinstance(detector, str):
             detector = create_detector(detector, threads=threads)
         self.detector = detector
+        self._doubtful_below = doubtful_below(detector)
+        self._can_turn = self.regressor.info.frame == "pixel"
         self.conventions = conventions or Conventions.exact()
         self.passes = passes
-        self.mirrored = mirror and can_mirror(self.regressor, self.face_model)
+        wanted_mirror = wanted.mirror if mirror is None else mirror
+        self.mirrored = wanted_mirror and can_mirror(self.regressor, self.face_model)
         self._last = (
             MirrorAveraged(self.regressor, self.face_model) if self.mirrored else self.regressor
         )
+        self._first = self._last if passes == 1 else self.regressor
+        if weights is None and passes > 1 and wanted.network != SCOUT:
+            self._first = load_regressor(SHIPPED[SCOUT], device=device, threads=threads)
+            self.networks[self._first.info.architecture] = SHIPPED[SCOUT]
 
     @overload  # a str is a sequence too: hence the "ignore"
     def __call__(  # type: ignore[overload-overlap]
@@ -186,6 +208,7 @@ class FaceAnalyzer:
         boxes: Sequence[CropBox],
         detections: Sequence[Detection] | None = None,
         *,
+        quarters: Sequence[int] | None = None,
         channel_order: ChannelOrder = "BGR",
     ) -> list[Face]:
         """One pass of the network over given crops of a photo, as one batch, for trackers.
@@ -198,6 +221,8 @@ class FaceAnalyzer:
             boxes: N crops, rounded to whole pixels here.
             detections: N, whose boxes and scores the faces carry; without them a face's box is
                 that of its landmarks and its score 0.
+            quarters: N, by which each crop is turned to the left for its face to stand upright
+                (:func:`~.looks.quarters_of_landmarks`); none by default.
 
         Raises:
             SynergyNetError: not such an image, an impossible box, or the weights answer with NaN.
@@ -206,113 +231,110 @@ class FaceAnalyzer:
         for box in boxes:
             if not is_possible(box, bgr.shape):
                 raise SynergyNetError(f"{box} is no square that touches the image")
-        whole = [box.rounded() for box in boxes]
-        answer = self._answer([bgr], [whole], self.regressor)
-        seen = [None] * len(whole) if detections is None else detections
-        return [
-            self._face(detection, box, bgr.shape, answer, i)
-            for i, (detection, box) in enumerate(zip(seen, whole, strict=True))
-        ]
+        turns = [0] * len(boxes) if quarters is None or not self._can_turn else quarters
+        views = [View(0, b.rounded(), turn) for b, turn in zip(boxes, turns, strict=True)]
+        if not views:
+            return []
+        answer = look(self.regressor, [bgr], views)
+        return self._faces([bgr], detections or [None] * len(views), views, answer)
 
     def _analyze(self, photos: list[NDArray[np.uint8]]) -> list[Analysis]:
-        times, detections, boxes = [], [], []
-        for bgr in photos:
+        times, detections, views = [], [], []
+        for number, bgr in enumerate(photos):
             clock = time.perf_counter()
-            found, squares = self._detect(bgr)
+            for detection, view in self._detect(bgr, number):
+                detections.append(detection)
+                views.append(view)
             times.append(time.perf_counter() - clock)
-            detections.append(found)
-            boxes.append(squares)
-        counts = [len(squares) for squares in boxes]
-        if not any(counts):
+        if not views:
             return [Analysis([], Timings(t, 0.0, 0.0)) for t in times]
-        regression = decode = 0.0
-        for turn in range(self.passes):
-            clock = time.perf_counter()
-            last = turn + 1 == self.passes
-            answer = self._answer(photos, boxes, self._last if last else self.regressor)
-            regression += time.perf_counter() - clock
-            clock = time.perf_counter()
-            if not last:
-                landmarks = self.face_model.decode_landmarks(answer.params)
-                boxes = _next_crops(photos, boxes, landmarks, self.regressor.info)
-            decode += time.perf_counter() - clock
-        out, start = [], 0
-        for bgr, found, squares, detection in zip(photos, detections, boxes, times, strict=True):
-            clock = time.perf_counter()
-            faces = [
-                self._face(d, box, bgr.shape, answer, i)
-                for i, (d, box) in enumerate(zip(found, squares, strict=True), start)
-            ]
-            faces = different_faces(faces)
-            own = time.perf_counter() - clock
-            start += len(squares)
-            share = len(squares) / sum(counts)
-            out.append(
-                Analysis(faces, Timings(detection, share * regression, share * decode + own))
-            )
-        return out
+        clock = time.perf_counter()
+        views, answer = self._look(photos, views)
+        regression = time.perf_counter() - clock
+        clock = time.perf_counter()
+        faces = self._faces(photos, detections, views, answer)
+        own: list[list[Face]] = [[] for _ in photos]
+        for face, view in zip(faces, views, strict=True):
+            if face.score >= self._doubtful_below or _confirmed(face):
+                own[view.photo].append(face)
+        each = [different_faces(some) for some in own]
+        decode = time.perf_counter() - clock
+        shares = np.bincount([view.photo for view in views], minlength=len(photos)) / len(views)
+        return [
+            Analysis(some, Timings(seconds, share * regression, share * decode))
+            for some, seconds, share in zip(each, times, shares.tolist(), strict=True)
+        ]
 
-    def _detect(self, bgr: NDArray[np.uint8]) -> tuple[list[Detection], list[CropBox]]:
-        """The faces that the detector finds, and their first crops on whole pixels."""
-        first = [(d, self._first_crop(d)) for d in self.detector.detect(bgr)]
-        kept = [(d, box.rounded()) for d, box in first if is_possible(box, bgr.shape)]
-        return [d for d, _ in kept], [box for _, box in kept]
+    def _look(
+        self, photos: list[NDArray[np.uint8]], views: list[View]
+    ) -> tuple[list[View], Prediction]:
+        """All looks at all faces: the views of the last one, and its answers."""
+        network, rule = self._first, self.regressor.info.crop_rule
+        answer = look(network, photos, views)
+        for turn in range(1, self.passes):
+            landmarks = self._landmarks(answer.params, views, network)
+            following = follow(views, landmarks, photos, rule, turn=self._can_turn)
+            before, network = network, self._last if turn + 1 == self.passes else self.regressor
+            if network is before:
+                views, answer = look_again(network, photos, views, following, answer)
+            else:
+                views, answer = following, look(network, photos, following)
+        return views, answer
+
+    def _landmarks(
+        self, params: FloatArray, views: Sequence[View], network: ParamsRegressor
+    ) -> FloatArray:
+        """(N, 62) raw parameters that ``network`` answered -> (N, 68, 3), image frames."""
+        crops = [view.crop for view in views]
+        return landmarks_in_images(self.face_model, params, crops, network.info.frame)
+
+    def _detect(self, bgr: NDArray[np.uint8], number: int) -> Iterator[tuple[Detection, View]]:
+        """The faces that the detector finds, and how to look at them first."""
+        for detection in self.detector.detect(bgr):
+            crop = self._first_crop(detection)
+            if is_possible(crop, bgr.shape):
+                quarters = quarters_of_detection(detection) if self._can_turn else 0
+                yield detection, View(number, crop.rounded(), quarters)
 
     def _first_crop(self, detection: Detection) -> CropBox:
         if self.conventions.detector_box == "height":
             return crop_from_box_by_height(detection.box)
-        own = self.regressor.info.detector_calibration.get(self.detector.name)
+        own = self._first.info.detector_calibration.get(self.detector.name)
         square = self.detector.crop_square if own is None else SquareCalibration(own)
         return CropBox.from_center(*square(detection))
 
-    def _answer(
+    def _faces(
         self,
         photos: Sequence[NDArray[np.uint8]],
-        boxes: Sequence[Sequence[CropBox]],
-        regressor: ParamsRegressor,
-    ) -> Prediction:
-        """The network's answers to all crops of all photos, as one batch."""
-        border = regressor.info.border
-        pairs = zip(photos, boxes, strict=True)
-        crops = [cut_crops(bgr, squares, border=border) for bgr, squares in pairs]
-        return assess(regressor, crops[0] if len(crops) == 1 else np.concatenate(crops))
-
-    def _face(
-        self,
-        detection: Detection | None,
-        crop: CropBox,
-        shape: tuple[int, ...],
+        detections: Sequence[Detection | None],
+        views: Sequence[View],
         answer: Prediction,
-        index: int,
-    ) -> Face:
+    ) -> list[Face]:
+        """The faces of all views, with their landmarks."""
         expected = answer.expected_nme
-        face = Face(
-            box=(0.0, 0.0, 0.0, 0.0) if detection is None else detection.box,
-            score=0.0 if detection is None else detection.score,
-            params=answer.params[index],
-            crop=crop,
-            frame=self.regressor.info.frame,
-            face_model=self.face_model,
-            image_size=(shape[0], shape[1]),
-            conventions=self.conventions,
-            expected_nme=None if expected is None else float(expected[index]),
-        )
-        return face if detection is not None else replace(face, box=outline(face.landmarks))
+        every = self._landmarks(answer.params, views, self.regressor)
+        faces = []
+        for i, (detection, view) in enumerate(zip(detections, views, strict=True)):
+            height, width = photos[view.photo].shape[:2]
+            face = Face(
+                box=outline(every[i]) if detection is None else detection.box,
+                score=0.0 if detection is None else detection.score,
+                params=answer.params[i],
+                crop=view.crop,
+                frame=self.regressor.info.frame,
+                face_model=self.face_model,
+                image_size=(height, width),
+                conventions=self.conventions,
+                expected_nme=None if expected is None else float(expected[i]),
+            )
+            face.__dict__["landmarks"] = every[i]
+            faces.append(face)
+        return faces
 
 
-def _next_crops(
-    photos: list[NDArray[np.uint8]],
-    boxes: list[list[CropBox]],
-    landmarks: FloatArray,
-    info: WeightsInfo,
-) -> list[list[CropBox]]:
-    """The crops of the next pass, from the decoded landmarks (N, 68, 3) of all of this one."""
-    left = iter(landmarks)
-    frame, rule = info.frame, info.crop_rule
-    return [
-        [next_crop(crop_to_image(next(left), b, frame), b, bgr.shape, rule) for b in squares]
-        for bgr, squares in zip(photos, boxes, strict=True)
-    ]
+def _confirmed(face: Face) -> bool:
+    """Whether the network believes in a face that the detector is not sure of."""
+    return face.confidence is None or face.confidence >= LOST_BELOW
 
 
 def different_faces(faces: list[Face]) -> list[Face]:

@@ -51,7 +51,7 @@ class SynergyNet:
         weights: str | Path | ParamsRegressor | None = None,
         face_model: FaceModel | str | Path | None = None,
         *,
-        detector: str | FaceDetector = "default",
+        detector: str | FaceDetector | None = None,
         device: str = "cpu",
         conventions: Conventions | None = None,
     ) -> None:
@@ -64,7 +64,7 @@ class SynergyNet:
             device=device,
             conventions=chosen,
             passes=1 if official_crop else 2,
-            mirror=not official_crop,
+            mirror=False if official_crop else None,
         )
         self.triangles = self.analyzer.face_model.triangles
 

@@ -14,6 +14,7 @@ from ..geometry.params import FloatArray
 from ..regression.trust import LOST_BELOW
 from .analyzer import FaceAnalyzer
 from .face import Face
+from .looks import quarters_of_landmarks
 from .smoothing import FaceSmoother, SmoothingConstants
 
 _SAME_FACE_IOU = 0.5
@@ -179,7 +180,8 @@ class FaceTracker:
             return False
         rule = self.analyzer.regressor.info.crop_rule
         boxes = [_expected_crop(track, bgr.shape, rule) for track in self._tracks]
-        faces = self.analyzer.faces_in(bgr, boxes)
+        turns = [quarters_of_landmarks(track.face.landmarks) for track in self._tracks]
+        faces = self.analyzer.faces_in(bgr, boxes, quarters=turns)
         following = [next_crop(face.landmarks, face.crop, bgr.shape, rule) for face in faces]
         moved = [
             (i, box)
@@ -187,7 +189,9 @@ class FaceTracker:
             if _shift(face.crop, box) > _REFINE
         ]
         if moved:
-            again = self.analyzer.faces_in(bgr, [box for _, box in moved])
+            again = self.analyzer.faces_in(
+                bgr, [box for _, box in moved], quarters=[turns[i] for i, _ in moved]
+            )
             for (i, _), face in zip(moved, again, strict=True):
                 faces[i] = face
         kept = [

@@ -1,10 +1,10 @@
 """The student: a network of 21 million multiply-adds for ``--quality fast``.
 
-Most of MobileNet's time goes into its large maps. Here three dense convolutions with stride 2, which
-processors run faster than depthwise ones of the same work, bring 120 pixels to 15; depthwise separable
-residual blocks follow on small maps. Landmarks are about places, so the last map of 4x4 is not averaged:
-a learned weight per channel and place (the global depthwise convolution of MobileFaceNet, Chen et al.
-2018) reduces it.
+Most of MobileNet's time goes into its large maps. Here three dense convolutions with stride 2,
+which processors run faster than depthwise ones of the same work, bring 120 pixels to 15; depthwise
+separable residual blocks follow on small maps. Landmarks are about places, so the last map of 4x4
+is not averaged: a learned weight per channel and place (the global depthwise convolution of
+MobileFaceNet, Chen et al. 2018) reduces it.
 """
 
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ LAST_MAP = INPUT_SIZE // 32 + 1
 
 
 class SeparableResidual(nn.Module):
-    """Depthwise 3x3 and 1x1, each with batch norm and ReLU; added to what came in if shapes agree."""
+    """Depthwise 3x3 and 1x1, each with batch norm and ReLU; the input is added if shapes agree."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()

@@ -1,0 +1,141 @@
+"""What the network is shown of a face, and what it answers: look after look."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..detection import Detection
+from ..geometry import params, pose
+from ..geometry.boxes import next_crop
+from ..geometry.crops import CropBox
+from ..geometry.landmarks import EYES, MOUTH
+from ..geometry.params import INPUT_SIZE, FloatArray
+from ..regression import ParamsRegressor, Prediction, assess, cut_crops
+
+_SAME_PLACE, _SAME_SIZE = 0.03, 0.06
+"""Crop sides, and log of their ratio: between crops closer than this the network's own noise is
+larger than what another look would change."""
+
+_BACK = np.array([[0.0, -1.0, INPUT_SIZE + 1], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+"""1-based pixels of a crop turned by a quarter to the left -> those of the crop."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A face of one of several photos, as the network sees it.
+
+    Attributes:
+        photo: its number.
+        crop: on whole pixels.
+        quarters: by which the crop is turned to the left, so that the face stands upright.
+    """
+
+    photo: int
+    crop: CropBox
+    quarters: int = 0
+
+
+def look(
+    network: ParamsRegressor, photos: Sequence[NDArray[np.uint8]], views: Sequence[View]
+) -> Prediction:
+    """The network's answers to all views, as one batch, valid in their crops as they lie."""
+    border = network.info.border
+    crops = np.empty((len(views), INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
+    for row, view in enumerate(views):
+        (crop,) = cut_crops(photos[view.photo], [view.crop], border=border)
+        crops[row] = np.rot90(crop, view.quarters)
+    answer = assess(network, crops)
+    turned = [row for row, view in enumerate(views) if view.quarters]
+    if not turned:
+        return answer
+    raw = answer.params.copy()
+    raw[turned] = [_turned_back(raw[row], views[row].quarters) for row in turned]
+    return Prediction(raw, answer.expected_nme)
+
+
+def look_again(
+    network: ParamsRegressor,
+    photos: Sequence[NDArray[np.uint8]],
+    views: Sequence[View],
+    following: Sequence[View],
+    answer: Prediction,
+) -> tuple[list[View], Prediction]:
+    """Show the network those ``following`` views that differ from what it has answered to.
+
+    Returns:
+        Of each face the view that was shown last, and the answer to it.
+    """
+    rows = [i for i, (old, new) in enumerate(zip(views, following, strict=True)) if _new(old, new)]
+    if not rows:
+        return list(views), answer
+    out, raw = list(views), answer.params.copy()
+    for row in rows:
+        out[row] = following[row]
+    fresh = look(network, photos, [following[row] for row in rows])
+    raw[rows] = fresh.params
+    expected = answer.expected_nme
+    if expected is not None:
+        expected = expected.copy()
+        expected[rows] = fresh.expected_nme
+    return out, Prediction(raw, expected)
+
+
+def follow(
+    views: Sequence[View],
+    landmarks: FloatArray,
+    photos: Sequence[NDArray[np.uint8]],
+    rule: str,
+    *,
+    turn: bool = True,
+) -> list[View]:
+    """The views of the next look, about the landmarks (N, 68, 3) of this one, image frame.
+
+    Args:
+        rule: the crop rule of the network, a key of ``CROP_RULES``.
+        turn: whether crops may be turned.
+    """
+    return [
+        replace(
+            view,
+            crop=next_crop(points, view.crop, photos[view.photo].shape, rule),
+            quarters=quarters_of_landmarks(points) if turn else 0,
+        )
+        for view, points in zip(views, landmarks, strict=True)
+    ]
+
+
+def quarters_of_landmarks(points: FloatArray) -> int:
+    """Quarters by which a crop is turned to the left, for its 68 landmarks to stand upright."""
+    if not np.isfinite(points).all():
+        return 0
+    return _quarters(points[EYES].mean(axis=0), points[MOUTH].mean(axis=0))
+
+
+def quarters_of_detection(detection: Detection) -> int:
+    """The same by the detector's five points; 0 without them."""
+    if detection.points is None:
+        return 0
+    return _quarters(detection.points[:2].mean(axis=0), detection.points[3:].mean(axis=0))
+
+
+def _quarters(eyes: ArrayLike, mouth: ArrayLike) -> int:
+    right, down = (np.asarray(mouth) - np.asarray(eyes))[:2].tolist()
+    return round(-math.atan2(right, down) / (math.pi / 2)) % 4
+
+
+def _turned_back(raw: FloatArray, quarters: int) -> FloatArray:
+    """Parameters (62,) of a crop turned by quarters -> those of the crop as it lies."""
+    camera, shape, expression = params.split(raw)
+    affine = np.linalg.matrix_power(_BACK, quarters)[:2]
+    return params.join(pose.transform_camera(camera, affine), shape, expression)
+
+
+def _new(old: View, new: View) -> bool:
+    """Whether two views show a face differently enough to look again."""
+    if old.quarters != new.quarters:
+        return True
+    shift = math.dist(old.crop.center, new.crop.center) / old.crop.side
+    return shift > _SAME_PLACE or abs(math.log(new.crop.side / old.crop.side)) > _SAME_SIZE
