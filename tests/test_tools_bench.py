@@ -132,7 +132,7 @@ def test_the_floor_is_the_longer_of_arithmetic_and_bytes(harness) -> None:
 
 def test_every_bar_is_met_missed_or_not_measured(harness) -> None:
     result = made_up()
-    bars = {b.what: b for b in harness.bars.judge(result, "fast", "10 faces, 640 px")}
+    bars = {b.what: b for b in harness.bars.judge(result, "10 faces, 640 px")}
     assert len(bars) == 15
     told = {what: harness.report.verdict(bar) for what, bar in bars.items()}
     assert told[f"{PHOTO}: fast over {MESH}"] == "met"
@@ -153,7 +153,7 @@ def test_every_bar_is_met_missed_or_not_measured(harness) -> None:
 
 def test_the_page_tells_all_of_it(harness) -> None:
     result = made_up()
-    bars = harness.bars.judge(result, "fast", "10 faces, 640 px")
+    bars = harness.bars.judge(result, "10 faces, 640 px")
     harness.floor.add_floors(result["phases"], {2: harness.floor.Peaks(50.0, 10.0)})
     page = harness.report.write_report(result, bars, ["fast", "default"])
     for line in (

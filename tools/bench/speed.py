@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.bars import judge
 from harness.bench import Bench
-from harness.canvases import Scene, find_face, write_scene
+from harness.canvases import find_face, write_scene
 from harness.floor import add_floors
 from harness.machine import describe_machine, processors
 from harness.plan import FULL, ONE_FACE_SIDE, QUICK, Plan
@@ -57,7 +57,7 @@ def main() -> None:
             "machine": machine,
             **measure(bench, rivals=not args.no_rivals, official=not args.no_official),
         }
-        bars = judge(result, bench.quickest, ten_faces(args, photos))
+        bars = judge(result, ten_faces(args))
         result["bars"] = [bar.as_row() for bar in bars]
         page = write_report(result, bars, bench.qualities)
         bench.say("done")
@@ -110,7 +110,7 @@ def photos_of(args: argparse.Namespace) -> list[Path]:
     return sorted(photos | ({args.ten_faces.resolve()} if args.ten_faces else set()))
 
 
-def ten_faces(args: argparse.Namespace, photos: list[Scene]) -> str:
+def ten_faces(args: argparse.Namespace) -> str:
     """Name of the photo for the bars of ten faces: the real one, or a made one."""
     return args.ten_faces.stem if args.ten_faces else f"10 faces, {ONE_FACE_SIDE} px"
 

@@ -10,6 +10,9 @@ from harness.environments import MEDIAPIPE
 from harness.plan import ONE_FACE_SIDE
 from harness.sections.others import OFFICIAL, ours, photo_mode
 
+FAST = "fast"
+"""The quality of bars that name none."""
+
 Result = Mapping[str, Any]
 Row = Mapping[str, Any]
 
@@ -48,35 +51,34 @@ class Bar:
         return {**asdict(self), "of_limit": self.of_limit, "met": self.met}
 
 
-def judge(result: Result, quickest: str, ten_faces: str) -> list[Bar]:
+def judge(result: Result, ten_faces: str) -> list[Bar]:
     """All bars, by the rows that were measured with the most threads.
 
     Args:
         result: the JSON.
-        quickest: quality of the bars that name none.
         ten_faces: name of the photo with ten faces.
     """
     threads = max((row["threads"] for row in result["comparisons"]), default=0)
     cases = {r["case"]: r["ends"] for r in result["comparisons"] if r["threads"] == threads}
     return [
-        *_against_others(cases, quickest),
+        *_against_others(cases),
         *_ten_faces(cases.get(ten_faces, ()), ten_faces),
-        *_known_boxes(result["known_boxes"], quickest),
+        *_known_boxes(result["known_boxes"]),
         *_video(result["videos"]),
         *_cold(result["cold_start"]),
     ]
 
 
-def _against_others(cases: Mapping[str, Sequence[Row]], quickest: str) -> Iterator[Bar]:
+def _against_others(cases: Mapping[str, Sequence[Row]]) -> Iterator[Bar]:
     one = f"1 face, {ONE_FACE_SIDE} px"
     mesh = photo_mode(MEDIAPIPE)
-    for quality, limit in ("fast", 1.0), ("default", 2.0):
+    for quality, limit in (FAST, 1.0), ("default", 2.0):
         yield _of_ratio(
             f"{one}: {quality} over {mesh}", limit, True, cases.get(one, ()), ours(quality), mesh
         )
     for case, limit in (one, 20.0), (f"8 faces, {ONE_FACE_SIDE} px", 40.0):
-        what = f"{case}: {OFFICIAL} over {quickest}, dense vertices on both sides"
-        dense = ours(quickest, dense=True)
+        what = f"{case}: {OFFICIAL} over {FAST}, dense vertices on both sides"
+        dense = ours(FAST, dense=True)
         yield _of_ratio(what, limit, False, cases.get(case, ()), OFFICIAL, dense)
 
 
@@ -89,23 +91,23 @@ def _of_ratio(what: str, limit: float, at_most: bool, rows: Sequence[Row], of: s
 
 def _ten_faces(rows: Sequence[Row], name: str) -> Iterator[Bar]:
     ends = {row["end"]: row for row in rows}
-    for quality, limit in ("fast", 15.0), ("default", 35.0):
+    for quality, limit in (FAST, 15.0), ("default", 35.0):
         row = ends.get(ours(quality))
         ms, found = (row["ms"]["median"], row["found"]) if row else (None, None)
         yield Bar(f"{name}: {quality}", limit, value=ms)
         yield Bar(f"{name}: found by {quality}", 10, "faces", False, found)
 
 
-def _known_boxes(rows: Sequence[Row], quickest: str) -> Iterator[Bar]:
+def _known_boxes(rows: Sequence[Row]) -> Iterator[Bar]:
     threads = max((row["threads"] for row in rows), default=0)
     times = {
         (row["faces"], row["dense"]): row["ms_per_face"]["median"]
         for row in rows
-        if row["quality"] == quickest and row["threads"] == threads
+        if row["quality"] == FAST and row["threads"] == threads
     }
     for faces, dense, limit in (1, False, 1.0), (64, False, 0.6), (64, True, 1.0):
         goal = "dense vertices" if dense else "landmarks and pose"
-        what = f"known box to {goal}, {quickest}, {faces} face{'s' * (faces > 1)}: each"
+        what = f"known box to {goal}, {FAST}, {faces} face{'s' * (faces > 1)}: each"
         yield Bar(what, limit, value=times.get((faces, dense)))
 
 

@@ -9,8 +9,8 @@ from time import perf_counter
 
 from harness.canvases import Scene, Source, make_scene
 from harness.plan import Plan
-from harness.qualities import known_qualities
 from harness.worker import Worker
+from synergynet.pipeline.quality import QUALITIES
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Bench:
     folder: Path
     kept: Path
     photos: Sequence[Scene] = ()
-    qualities: tuple[str, ...] = field(default_factory=known_qualities)
+    qualities: tuple[str, ...] = tuple(QUALITIES)
     notes: list[str] = field(default_factory=list)
     _scenes: dict[tuple[int, int], Scene] = field(default_factory=dict)
     _start: float = field(default_factory=perf_counter)
@@ -40,11 +40,6 @@ class Bench:
     def threads(self) -> int:
         """The most of the plan: what the bars are about."""
         return max(self.plan.threads)
-
-    @property
-    def quickest(self) -> str:
-        """The quality of bars that name none."""
-        return "fast" if "fast" in self.qualities else self.qualities[0]
 
     def scene(self, faces: int, side: int) -> Scene:
         """A made photo; made once."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
-from harness.qualities import ONLY, known_qualities
 from harness.worker import WorkerError, run_python
+from synergynet.pipeline.quality import QUALITIES
 
 FIRST_FACE = """
 from synergynet import FaceAnalyzer, read_image
@@ -25,9 +25,7 @@ def cold_commands(photo: str, folder: Path) -> dict[str, list[str]]:
         photo: a JPEG with a face.
         folder: for what commands write.
     """
-    known = known_qualities()
-    by_quality = {q: f"quality={q!r}" for q in known} if known != (ONLY,) else {}
-    options = {PLAIN: "", **{f"{PLAIN}, {q}": text for q, text in by_quality.items()}}
+    options = {PLAIN: "", **{f"{PLAIN}, {q}": f"quality={q!r}" for q in QUALITIES}}
     command = ["-m", "synergynet"]
     infer = [
         *command,

@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 from harness.samples import Summary, ratio, summary
 from harness.worker import Worker, WorkerError
 
 WARM_UP = 2
+LEAST_ROUNDS = 5
+LONG = 20.0
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,14 @@ def compare(ends: Sequence[End], rounds: int, seconds: float, notes: list[str]) 
     """Times of every end that does not fail; one that fails is left out, with a note.
 
     Args:
+        rounds: fewer, but ``LEAST_ROUNDS``, where they take longer than ``LONG``.
         seconds: of an end in a round; it runs at least once.
     """
     out: dict[str, Times] = {}
+    start = perf_counter()
     for number in range(-1, rounds):
+        if number >= LEAST_ROUNDS and perf_counter() - start > LONG:
+            break
         order = ends if number % 2 == 0 else tuple(reversed(ends))
         for end in order:
             if number >= 0 and end.name not in out:

@@ -19,7 +19,7 @@ import onnxruntime
 from harness.ends.phases import Step, see_faces, show_faces
 from harness.ends.serving import THREADS, serve
 from harness.graphs import Work, work_of
-from harness.qualities import build_analyzer
+from synergynet import FaceAnalyzer
 from synergynet.geometry.crops import CropBox
 
 Call = tuple["str | bytes", dict[str, tuple[int, ...]]]
@@ -48,7 +48,7 @@ def work(
     files: bool,
 ) -> dict[str, Any]:
     """Multiply-adds and bytes of every phase of a photo."""
-    analyzer, bgr = build_analyzer(quality, THREADS), np.load(image)
+    analyzer, bgr = FaceAnalyzer(quality=quality, threads=THREADS), np.load(image)
     crops = [CropBox(*box) for box in boxes]
     steps = see_faces(analyzer, bgr, Path(jpeg), crops)
     with tempfile.TemporaryDirectory() as folder:

@@ -18,9 +18,9 @@ from shared.timing import milliseconds_within
 
 from harness.ends.phases import Step, see_faces, show_faces
 from harness.ends.serving import THREADS, serve
-from harness.qualities import build_analyzer
 from synergynet import Face, FaceAnalyzer, FaceTracker
 from synergynet.geometry.crops import CropBox
+from synergynet.pipeline.face import decode_meshes
 
 Answer = dict[str, Any]
 Box = tuple[float, float, float]
@@ -28,7 +28,7 @@ Box = tuple[float, float, float]
 
 @cache
 def analyzer_of(quality: str) -> FaceAnalyzer:
-    return build_analyzer(quality, THREADS)
+    return FaceAnalyzer(quality=quality, threads=THREADS)
 
 
 @cache
@@ -43,7 +43,9 @@ def timed(step: Callable[[], list[Face]], dense: bool, how: dict[str, Any]) -> A
     def whole() -> None:
         found[:] = step()
         for face in found:
-            _ = face.landmarks, face.pose, dense and face.vertices
+            _ = face.landmarks, face.pose
+        if dense:
+            decode_meshes(found)
 
     return {"ms": milliseconds_within(whole, **how), "found": len(found)}
 
@@ -80,7 +82,7 @@ def frames(frames: str, quality: str, **how: Any) -> Answer:
 
 @cache
 def tracker_of(quality: str) -> FaceTracker:
-    return FaceTracker(build_analyzer(quality, THREADS, mirror=False))
+    return FaceTracker(FaceAnalyzer(quality=quality, mirror=False, threads=THREADS))
 
 
 def phases(image: str, jpeg: str, boxes: Sequence[Box], quality: str, **how: Any) -> Answer:

@@ -12,7 +12,6 @@ from harness.bench import Bench
 from harness.canvases import FRAME_RATE, FRAME_SIZE, Scene, frames_of
 from harness.floor import Peaks, measure_peaks
 from harness.plan import ONE_FACE_SIDE
-from harness.qualities import ONLY
 from harness.samples import summary
 from harness.worker import WorkerError, run_python
 
@@ -148,8 +147,7 @@ def videos(bench: Bench) -> list[Row]:
     film = write_film(bench)
     rows: list[Row] = []
     options: dict[str, list[str]] = {"as the command is given": []}
-    if bench.qualities != (ONLY,):
-        options |= {quality: ["--quality", quality] for quality in bench.qualities}
+    options |= {quality: ["--quality", quality] for quality in bench.qualities}
     for name, more in options.items():
         bench.say(f"video: {name}")
         try:
