@@ -206,7 +206,7 @@ def test_ends_that_fail_are_left_out_of_a_comparison_with_a_note(harness, tmp_pa
             harness.contest.End(name, worker, {"task": task, "number": number})
             for name, (task, number) in requests.items()
         ]
-        rows = harness.contest.as_rows(harness.contest.compare(ends, 3, 0.0, notes))
+        rows = harness.contest.as_rows(harness.contest.compare(ends, 3, 0.0, 60.0, notes))
     assert [row["end"] for row in rows] == ["a", "c"] and rows[0]["rounds_ms"] == [3, 3, 3]
     assert harness.contest.ratio_of(rows, "c", "a")["ratio"] == 2
     assert harness.contest.ratio_of(rows, "b", "a") is None
@@ -239,9 +239,12 @@ def test_the_official_detector_has_its_size(harness) -> None:
 @pytest.mark.slow
 def test_a_short_run_writes_both_files(tmp_path) -> None:
     script, output = TOOLS / "bench" / "speed.py", tmp_path / "bench"
-    options = ["--quick", "--no-rivals", "--no-official", "--rounds", "1", "-o", str(output)]
+    options = ["--quick", "--no-rivals", "--no-official", "--rounds", "1", "--quality", "fast"]
     done = subprocess.run(
-        [sys.executable, str(script), *options], capture_output=True, encoding="utf-8", cwd=tmp_path
+        [sys.executable, str(script), *options, "-o", str(output)],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     result = json.loads((output / "speed.json").read_text("utf-8"))

@@ -36,6 +36,7 @@ from shared.command import CLONE, Parser, existing, run
 from synergynet import SynergyNetError, read_image
 from synergynet.files.images import PHOTO_SUFFIXES
 from synergynet.files.whole_file import write_whole
+from synergynet.pipeline.quality import QUALITIES
 
 SCHEMA = 1
 """Of the JSON; raised when an entry changes its meaning."""
@@ -49,7 +50,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.output) as folder:
         place = Path(folder)
         photos = [write_scene(place, path.stem, read_image(path)) for path in photos_of(args)]
-        bench = Bench(plan_of(args), source, place, args.output / "environments", photos)
+        kept = args.output / "environments"
+        bench = Bench(plan_of(args), source, place, kept, args.quality, photos)
         result: dict[str, Any] = {
             "schema": SCHEMA,
             "when": datetime.now().astimezone().isoformat(timespec="minutes"),
@@ -79,6 +81,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--ten-faces", type=existing, help="real photo for the bars of ten faces")
     parser.add_argument("-o", "--output", type=Path, default=CLONE / "runs" / "bench")
     parser.add_argument("--quick", action="store_true", help="the main things, in about a minute")
+    parser.add_argument(
+        "--quality", nargs="+", choices=QUALITIES, default=[*QUALITIES], help="by default all"
+    )
     parser.add_argument("--threads", type=int, nargs="+", help="by default 1 and 2")
     parser.add_argument("--rounds", type=int, help="of a comparison")
     parser.add_argument("--no-rivals", action="store_true", help="neither MediaPipe nor dlib")

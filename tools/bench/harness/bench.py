@@ -10,7 +10,6 @@ from time import perf_counter
 from harness.canvases import Scene, Source, make_scene
 from harness.plan import Plan
 from harness.worker import Worker
-from synergynet.pipeline.quality import QUALITIES
 
 
 @dataclass
@@ -22,6 +21,7 @@ class Bench:
         source: the face that made photos show.
         folder: for photos and what workers say; deleted at the end.
         kept: for the rivals' environments.
+        qualities: of the analyzer, by name.
         photos: real ones, measured besides.
         notes: sentences on what is missing in the results.
     """
@@ -30,8 +30,8 @@ class Bench:
     source: Source
     folder: Path
     kept: Path
+    qualities: Sequence[str]
     photos: Sequence[Scene] = ()
-    qualities: tuple[str, ...] = tuple(QUALITIES)
     notes: list[str] = field(default_factory=list)
     _scenes: dict[tuple[int, int], Scene] = field(default_factory=dict)
     _start: float = field(default_factory=perf_counter)

@@ -5,7 +5,6 @@ from pathlib import Path
 from time import perf_counter
 
 from harness.worker import WorkerError, run_python
-from synergynet.pipeline.quality import QUALITIES
 
 FIRST_FACE = """
 from synergynet import FaceAnalyzer, read_image
@@ -18,14 +17,15 @@ IMPORT, HELP = "import synergynet", "synergynet --help"
 PLAIN = "first face"
 
 
-def cold_commands(photo: str, folder: Path) -> dict[str, list[str]]:
+def cold_commands(photo: str, folder: Path, qualities: Sequence[str]) -> dict[str, list[str]]:
     """What is timed, from the start of the process to its end, in its name.
 
     Args:
         photo: a JPEG with a face.
         folder: for what commands write.
+        qualities: of the analyzer, by name.
     """
-    options = {PLAIN: "", **{f"{PLAIN}, {q}": f"quality={q!r}" for q in QUALITIES}}
+    options = {PLAIN: "", **{f"{PLAIN}, {q}": f"quality={q!r}" for q in qualities}}
     command = ["-m", "synergynet"]
     infer = [
         *command,

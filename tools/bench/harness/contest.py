@@ -10,9 +10,7 @@ from harness.samples import Summary, ratio, summary
 from harness.worker import Worker, WorkerError
 
 WARM_UP = 2
-LEAST_ROUNDS = 5
-LONG = 20.0
-"""Seconds."""
+LEAST_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -39,17 +37,19 @@ class Times:
     found: int = 0
 
 
-def compare(ends: Sequence[End], rounds: int, seconds: float, notes: list[str]) -> dict[str, Times]:
+def compare(
+    ends: Sequence[End], rounds: int, seconds: float, longest: float, notes: list[str]
+) -> dict[str, Times]:
     """Times of every end that does not fail; one that fails is left out, with a note.
 
     Args:
-        rounds: fewer, but ``LEAST_ROUNDS``, where they take longer than ``LONG``.
+        rounds: fewer, but ``LEAST_ROUNDS``, where they take longer than ``longest`` seconds.
         seconds: of an end in a round; it runs at least once.
     """
     out: dict[str, Times] = {}
     start = perf_counter()
     for number in range(-1, rounds):
-        if number >= LEAST_ROUNDS and perf_counter() - start > LONG:
+        if number >= LEAST_ROUNDS and perf_counter() - start > longest:
             break
         order = ends if number % 2 == 0 else tuple(reversed(ends))
         for end in order:

@@ -16,8 +16,10 @@ class Plan:
         threads: processors.
         seconds: for a cell of a table.
         least: runs for it in any case.
+        repeats: of what takes a second: videos, workers' starts, drawings and files at least.
         rounds: of a comparison; twice as many for one face.
         round_seconds: of an end in a round.
+        case_seconds: of a comparison, after which it ends early; twice as many for one face.
         cold: starts of each command.
         frames: of the video file.
         compared: numbers of faces in the photos for comparisons.
@@ -28,8 +30,10 @@ class Plan:
     threads: tuple[int, ...]
     seconds: float
     least: int
+    repeats: int
     rounds: int
     round_seconds: float
+    case_seconds: float
     cold: int
     frames: int
     compared: tuple[int, ...]
@@ -41,8 +45,10 @@ FULL = Plan(
     threads=(1, 2),
     seconds=0.4,
     least=5,
+    repeats=3,
     rounds=12,
     round_seconds=0.12,
+    case_seconds=12.0,
     cold=7,
     frames=400,
     compared=(1, 2, 8, 10, 64),
@@ -53,9 +59,11 @@ QUICK = Plan(
     threads=(2,),
     seconds=0.1,
     least=3,
+    repeats=1,
     rounds=4,
     round_seconds=0.05,
-    cold=3,
+    case_seconds=6.0,
+    cold=2,
     frames=75,
     compared=(1, 8, 10),
 )

@@ -81,18 +81,22 @@ def _with(bench: Bench, workers: dict[str, Worker], threads: int) -> list[Row]:
     rows = []
     for scene in (*made, *(bench.photos if all_threads else ())):
         bench.say(f"comparison: {threads} thread(s), {scene.name}")
-        rounds = plan.rounds * (2 if scene.faces == 1 else 1)
+        times_as_many = 2 if scene.faces == 1 else 1
+        rounds, longest = plan.rounds * times_as_many, plan.case_seconds * times_as_many
         ends = _photo_ends(bench, workers, scene)
-        times = compare(ends, rounds, plan.round_seconds, bench.notes)
+        times = compare(ends, rounds, plan.round_seconds, longest, bench.notes)
         case = {"case": scene.name, "faces": scene.faces, "size": scene.size, "threads": threads}
         rows.append({**case, "ends": as_rows(times)})
     bench.say(f"comparison: {threads} thread(s), {VIDEO}")
-    times = compare(_video_ends(bench, workers), plan.rounds // 2, 0, bench.notes)
+    ends = _video_ends(bench, workers)
+    times = compare(ends, max(1, plan.rounds // 2), 0, plan.case_seconds, bench.notes)
     case = {"case": VIDEO, "faces": 1, "size": (640, 480), "threads": threads}
     return [*rows, {**case, "ends": as_rows(times)}]
 
 
 def _photo_ends(bench: Bench, workers: dict[str, Worker], scene: Scene) -> list[End]:
+    """All ends; for the bars of dense vertices, those too."""
+    in_detail = scene.faces in (1, 8)
     photo = {"task": "photo", "image": scene.array}
     ends = [
         End(
@@ -100,14 +104,14 @@ def _photo_ends(bench: Bench, workers: dict[str, Worker], scene: Scene) -> list[
             workers["ours.py"],
             {**photo, "quality": quality, "dense": dense},
         )
-        for dense in (False, True)
+        for dense in (False, True)[: 1 + in_detail]
         for quality in bench.qualities
     ]
     expected = {**photo, "faces": scene.faces or MOST_FACES}
     ends += [End(photo_mode(r), workers[r.script], expected) for r in RIVALS if r.script in workers]
     if "official.py" in workers:
         ends.append(End(OFFICIAL, workers["official.py"], photo))
-        if scene.faces in (1, 8):
+        if in_detail:
             kept = {**photo, "rebuilt": False}
             ends.append(End(OFFICIAL_KEPT, workers["official.py"], kept))
     return ends

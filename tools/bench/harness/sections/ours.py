@@ -16,10 +16,6 @@ from harness.samples import summary
 from harness.worker import WorkerError, run_python
 
 Row = dict[str, Any]
-VIDEO_RUNS = 3
-OUTPUT_RUNS = 2
-"""Least runs of drawings and files, of which some take a second."""
-
 _RATE = re.compile(r"([\d.]+) frames/s")
 
 
@@ -53,7 +49,7 @@ def phases(bench: Bench) -> list[Row]:
                 photo = {"jpeg": scene.jpeg}
                 times = worker.ask({"task": "phases", **request, **photo, **how})["ms"]
                 if quality == bench.qualities[0] and threads == bench.threads:
-                    slow = {**how, "least": OUTPUT_RUNS, "files": _has_files(scene)}
+                    slow = {**how, "least": plan.repeats, "files": _has_files(scene)}
                     times |= worker.ask({"task": "outputs", **request, **slow})["ms"]
                 rows += _phase_rows(scene, quality, threads, times, work[scene.name, quality])
     return rows
@@ -151,7 +147,7 @@ def videos(bench: Bench) -> list[Row]:
     for name, more in options.items():
         bench.say(f"video: {name}")
         try:
-            rates = [_rate(bench, film, more) for _ in range(VIDEO_RUNS)]
+            rates = [_rate(bench, film, more) for _ in range(bench.plan.repeats)]
         except WorkerError as error:
             bench.notes.append(f"the video, {name}, was left out: {error}")
             continue

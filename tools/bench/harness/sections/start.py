@@ -11,8 +11,6 @@ from harness.environments import Rival
 from harness.samples import summary
 from harness.worker import WorkerError
 
-STARTS = 3
-
 Row = dict[str, Any]
 Case = tuple[str, str, Path | None, Scene, Row]
 """End, script, Python, photo, more of the request."""
@@ -20,7 +18,7 @@ Case = tuple[str, str, Path | None, Scene, Row]
 
 def cold_starts(bench: Bench) -> list[Row]:
     """Every command in turn, again and again; files are in the system's cache after the first."""
-    commands = cold_commands(bench.scene(1, 640).jpeg, bench.folder)
+    commands = cold_commands(bench.scene(1, 640).jpeg, bench.folder, bench.qualities)
     times: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(bench.plan.cold + 1):
         bench.say(f"cold start, round {number}")
@@ -41,12 +39,12 @@ def first_answers(bench: Bench, rivals: dict[Rival, Path], official: bool) -> li
 
     The memory includes the photo. All ends are started alike, so that rivals can be compared.
     """
+    one = bench.scene(1, 640)
     cases: list[Case] = [
         (f"synergynet {quality}", "ours.py", None, scene, {"quality": quality})
         for quality in bench.qualities
         for scene in _large_and_small(bench)
     ]
-    one = bench.scene(1, 640)
     cases += [(r.name, r.script, python, one, {"faces": 1}) for r, python in rivals.items()]
     if official:
         cases.append(("official path", "official.py", None, one, {}))
@@ -57,7 +55,7 @@ def first_answers(bench: Bench, rivals: dict[Rival, Path], official: bool) -> li
         request = {"task": "photo", "image": scene.array, **once, **more}
         times = []
         try:
-            for _ in range(STARTS if scene is bench.scene(1, 640) else 1):
+            for _ in range(bench.plan.repeats if scene is one else 1):
                 start = perf_counter()
                 with bench.worker(script, python=python) as worker:
                     worker.ask(request)
