@@ -3,6 +3,7 @@
 # make test            all tests
 # make test-mindspore  the tests of the MindSpore backend, in an environment of its own
 # make lint            ruff and mypy
+# make bench           speed, beside other tools: runs/bench/speed.md; BENCH_ARGS=--quick for a minute
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -15,7 +16,7 @@ MINDSPORE_BIN := $(MINDSPORE_VENV)/bin
 # Threads that wait must not spin: two test processes share the processors.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-fast test-mindspore lint clean
+.PHONY: demo test test-fast test-mindspore lint bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +51,9 @@ lint: $(VENV)/.develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/.develop
+	$(BIN)/python tools/bench/speed.py -o runs/bench $(BENCH_ARGS)
 
 clean:
 	rm -rf $(VENV) $(MINDSPORE_VENV) demo_output build dist src/*.egg-info

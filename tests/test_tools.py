@@ -72,7 +72,7 @@ def test_a_bad_option_and_a_broken_file_end_in_one_sentence(
     photo.write_bytes(b"no photo")
     for arguments, told in (
         (["--no-such-option", str(photo)], "--no-such-option"),
-        ([str(photo), "--side", "wide"], "--side"),
+        ([str(photo), "--rounds", "many"], "--rounds"),
         ([str(photo)], "photo.jpg"),
     ):
         end = outcome("bench/speed.py", arguments, monkeypatch)

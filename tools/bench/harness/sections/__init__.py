@@ -1,0 +1,1 @@
+"""The parts of a run; each answers with rows for the JSON."""
