@@ -68,6 +68,7 @@ def made_up() -> dict[str, object]:
             "python": "3.12.0",
             "libraries": {"numpy": "2.0"},
         },
+        "rivals": {"a rival": ("rival==1.0",)},
         "notes": ["something is missing"],
         "peaks": {2: {"multiply_adds": 50.0, "bytes": 10.0}},
         "comparisons": [
@@ -160,6 +161,7 @@ def test_the_page_tells_all_of_it(harness) -> None:
     page = harness.report.write_report(result, bars, ["fast", "default"])
     for line in (
         "- something is missing",
+        "a rival: rival==1.0.",
         f"| {PHOTO}: fast over {MESH} | <= 1 times | 0.50 (0.50 to 0.50) | 0.50 | met |",
         f"| {MESH} | 1 of 1 | 8 / 12 | 2.00 (2.00 to 2.00) | 0.33 (0.33 to 0.33) |",
         "| synergynet fast | 9 of 10 | 30 / 45 |  | 1.00 (1.00 to 1.00) |",

@@ -145,7 +145,8 @@ def measure(bench: Bench, *, rivals: bool, official: bool) -> dict[str, Any]:
     peaks = best_peaks(before, ours.peaks(bench))
     add_floors(out["phases"], peaks)
     peak_rows = {threads: asdict(peak) for threads, peak in peaks.items()}
-    return {**out, "peaks": peak_rows, "notes": bench.notes}
+    requirements = {rival.name: rival.requirements for rival in installed}
+    return {**out, "peaks": peak_rows, "rivals": requirements, "notes": bench.notes}
 
 
 if __name__ == "__main__":

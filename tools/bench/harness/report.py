@@ -54,6 +54,7 @@ def _head(result: Result) -> str:
         "",
         f"{machine['processor']}, {machine['processors']} processors, load {machine['load']} "
         f"at the start; {machine['system']}, Python {machine['python']}, {libraries}.",
+        *(f"{name}: {', '.join(those)}." for name, those in result["rivals"].items()),
         f"Measured {result['when']}.",
         "",
         *(
