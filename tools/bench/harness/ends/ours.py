@@ -20,7 +20,7 @@ from harness.ends.phases import Step, see_faces, show_faces
 from harness.ends.serving import THREADS, serve
 from synergynet import Face, FaceAnalyzer, FaceTracker
 from synergynet.geometry.crops import CropBox
-from synergynet.pipeline.face import decode_meshes
+from synergynet.pipeline.face import meshes_of
 
 Answer = dict[str, Any]
 Box = tuple[float, float, float]
@@ -45,7 +45,7 @@ def timed(step: Callable[[], list[Face]], dense: bool, how: dict[str, Any]) -> A
         for face in found:
             _ = face.landmarks, face.pose
         if dense:
-            decode_meshes(found)
+            meshes_of(found)
 
     return {"ms": milliseconds_within(whole, **how), "found": len(found)}
 

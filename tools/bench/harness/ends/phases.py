@@ -15,7 +15,7 @@ from synergynet.geometry.crops import CropBox
 from synergynet.geometry.landmarks import N_LANDMARKS
 from synergynet.geometry.params import N_COEFFICIENTS
 from synergynet.outputs.kinds import DRAWINGS, MESHES
-from synergynet.pipeline.face import decode_meshes
+from synergynet.pipeline.face import meshes_of
 from synergynet.regression import assess, cut_crops
 
 Image = NDArray[np.uint8]
@@ -59,7 +59,7 @@ def see_faces(
             _ = replace(face).pose
 
     def dense() -> None:
-        decode_meshes([replace(face) for face in faces])
+        meshes_of([replace(face) for face in faces])
 
     def everything() -> None:
         for face in analyzer(image):
@@ -95,7 +95,7 @@ def show_faces(
     """
     faces = analyzer.faces_in(image, boxes)
     vertices = 3 * analyzer.face_model.n_vertices * FLOAT
-    decode_meshes(faces)
+    meshes_of(faces)
     steps = {
         f"drawing {kind}": Step(_drawing(image, faces, kind), image.nbytes)
         for kind, drawing in DRAWINGS.items()
