@@ -127,7 +127,9 @@ def test_the_floor_is_the_longer_of_arithmetic_and_bytes(harness) -> None:
         "ms": 10.0,
         "bound": "bytes",
     }
-    assert peaks.better(harness.floor.Peaks(40.0, 12.0)) == harness.floor.Peaks(50.0, 12.0)
+    disturbed = {1: harness.floor.Peaks(40.0, 12.0), 2: harness.floor.Peaks(30.0, 9.0)}
+    better = harness.floor.best_peaks(disturbed, {1: peaks, 2: harness.floor.Peaks(90.0, 9.0)})
+    assert better == {1: harness.floor.Peaks(50.0, 12.0), 2: harness.floor.Peaks(90.0, 12.0)}
 
 
 def test_every_bar_is_met_missed_or_not_measured(harness) -> None:

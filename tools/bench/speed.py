@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from harness.bars import judge
 from harness.bench import Bench
 from harness.canvases import find_face, write_scene
-from harness.floor import add_floors
-from harness.machine import describe_machine, processors
+from harness.floor import add_floors, best_peaks
+from harness.machine import describe_machine
 from harness.plan import FULL, ONE_FACE_SIDE, QUICK, Plan
 from harness.report import write_report
 from harness.sections import others, ours, start
@@ -35,6 +35,7 @@ from shared.command import CLONE, Parser, existing, run
 
 from synergynet import SynergyNetError, read_image
 from synergynet.files.images import PHOTO_SUFFIXES
+from synergynet.files.processors import processors
 from synergynet.files.whole_file import write_whole
 from synergynet.pipeline.quality import QUALITIES
 
@@ -141,8 +142,7 @@ def measure(bench: Bench, *, rivals: bool, official: bool) -> dict[str, Any]:
         except WorkerError as error:  # the rest is worth having
             bench.notes.append(f"{name} were left out: {error}")
             out[name] = []
-    after = ours.peaks(bench)
-    peaks = {threads: before[threads].better(after[threads]) for threads in before}
+    peaks = best_peaks(before, ours.peaks(bench))
     add_floors(out["phases"], peaks)
     peak_rows = {threads: asdict(peak) for threads, peak in peaks.items()}
     return {**out, "peaks": peak_rows, "notes": bench.notes}

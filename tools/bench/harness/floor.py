@@ -28,6 +28,17 @@ def measure_peaks(worker: Worker, seconds: float) -> Peaks:
     return Peaks(*per_second)
 
 
+def best_peaks(*measured: Mapping[int, Peaks]) -> dict[int, Peaks]:
+    """By threads, the best of all measurements; more threads can do what fewer can."""
+    out: dict[int, Peaks] = {}
+    best = Peaks(0.0, 0.0)
+    for threads in sorted(measured[0]):
+        for peaks in measured:
+            best = best.better(peaks[threads])
+        out[threads] = best
+    return out
+
+
 def add_floors(phases: Iterable[dict[str, Any]], peaks: Mapping[int, Peaks]) -> None:
     """``floor`` beside the ``work`` of every row, by the peaks of its number of threads."""
     for row in phases:

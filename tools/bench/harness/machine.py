@@ -5,6 +5,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from synergynet.files.processors import processors
+
 LIBRARIES = ("synergynet", "numpy", "opencv-python-headless", "onnxruntime", "numba", "torch")
 _VARIABLES = ("OMP_", "OPENBLAS_", "MKL_", "NUMBA_")
 
@@ -20,13 +22,6 @@ def describe_machine() -> dict[str, object]:
         "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(_VARIABLES)},
         "load": load(),
     }
-
-
-def processors() -> int:
-    """That this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def load() -> float | None:
