@@ -336,7 +336,7 @@ class FaceAnalyzer:
                 conventions=self.conventions,
                 expected_nme=None if expected is None else float(expected[i]),
             )
-            face.__dict__ |= {"landmarks": every[i], "pose": poses[i]}
+            face.__dict__.update(landmarks=every[i], pose=poses[i])
             faces.append(face)
         return faces
 
