@@ -41,6 +41,7 @@ OFFICIAL = {
     "resnest50": (25_643_238, 2048),
     "resnest101": (46_435_014, 2048),
 }
+OURS = {"efficientnet_lite0": (3_450_430, 1280), "slim": (531_854, 512)}
 SMALLEST = ("mobilenet_025", "resnet18", "resnext50_32x4d", "ghostnet", "resnest50")
 LIGHTEST = {
     width: name for name, (_, width) in sorted(OFFICIAL.items(), key=lambda item: -item[1][0])
@@ -74,7 +75,7 @@ def count(module: nn.Module) -> int:
 
 
 def test_every_official_name_and_ours() -> None:
-    assert set(BACKBONES) == {*OFFICIAL, "efficientnet_lite0"}
+    assert set(BACKBONES) == {*OFFICIAL, *OURS}
 
 
 @pytest.mark.slow
@@ -87,7 +88,7 @@ def test_interface_and_size(name: str) -> None:
     assert net.name == name
     assert params.shape == (2, 62)
     assert feature.shape == (2, net.feature_dim)
-    assert (count(net), net.feature_dim) == OFFICIAL.get(name, (3_450_430, 1280))
+    assert (count(net), net.feature_dim) == (OFFICIAL | OURS)[name]
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite0", *SMALLEST])
@@ -258,9 +259,8 @@ def test_unknown_backbone_far_from_all_names_them() -> None:
 
 
 def test_the_student_is_as_small_as_it_says() -> None:
-    """531,854 parameters and 20.2 million multiply-adds in its convolutions."""
+    """20.2 million multiply-adds in its convolutions."""
     net = build_backbone("slim").eval()
-    assert sum(p.numel() for p in net.parameters()) == 531_854
     work: list[int] = []
     for module in net.modules():
         if isinstance(module, nn.Conv2d):

@@ -27,7 +27,7 @@ from synergynet.geometry.conventions import Conventions
 from synergynet.geometry.crops import CropBox, crop_from_box_by_height, crop_from_landmarks
 from synergynet.geometry.pose import rotation_from_euler
 from synergynet.pipeline import FaceAnalyzer, read_image
-from synergynet.pipeline.face import crop_to_image, image_pose
+from synergynet.pipeline.face import crop_to_image, poses_in_images
 from synergynet.regression import Prediction
 
 
@@ -47,7 +47,7 @@ def test_back_projection_by_frame() -> None:
 def test_the_pose_moves_the_model_onto_the_landmarks(tiny_model, frame) -> None:
     raw = random_params(1, seed=2)[0]
     box = CropBox(100.5, 50.5, 233)
-    pose = image_pose(raw, box, frame, Conventions.exact())
+    (pose,) = poses_in_images(raw[None], [box], frame, Conventions.exact())
     _, identity, expression = params.split(raw)
     turned = tiny_model.landmarks(identity, expression) @ pose.rotation.T
     placed = pose.scale * turned * (1, -1, 1) + pose.translation
@@ -61,8 +61,8 @@ def test_the_pose_moves_the_model_onto_the_landmarks(tiny_model, frame) -> None:
 def test_official_conventions_reach_the_pose(tiny_model) -> None:
     raw = random_params(1, seed=2)[0]
     box = CropBox(-0.5, -0.5, 121)
-    exact = image_pose(raw, box, "protocol", Conventions.exact())
-    official = image_pose(raw, box, "protocol", Conventions.official())
+    (exact,) = poses_in_images(raw[None], [box], "protocol", Conventions.exact())
+    (official,) = poses_in_images(raw[None], [box], "protocol", Conventions.official())
     assert official.yaw == pytest.approx(np.rad2deg(np.arcsin(official.rotation[2, 0])))
     assert official.yaw != pytest.approx(exact.yaw)
     # A box of inclusive corners 1..121: official photo coordinates are x120 + 1.

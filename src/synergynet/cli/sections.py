@@ -37,7 +37,7 @@ class InferConfig(Section):
     photos: tuple[str, ...] = Field((), description="photos, folders or patterns")
     output: Path = Field(Path("output"), description="folder for the results")
     draw: tuple[str, ...] = Field(DEFAULT_DRAWINGS, description="pictures")
-    quality: str = Field("default", description="fast, default or best")
+    quality: str | None = Field(None, description="fast, default or best; null: default")
     mirror: bool | None = Field(
         None, description="average with the answer for the mirrored crop; null: by quality"
     )

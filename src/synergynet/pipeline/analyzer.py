@@ -30,7 +30,7 @@ from ..regression import (
     load_regressor,
 )
 from ..regression.loading import SCOUT, SHIPPED, shipped_file, weights_file
-from .face import Face, landmarks_in_images
+from .face import Face, landmarks_in_images, poses_in_images
 from .looks import View, follow, look, look_again, quarters_of_detection
 from .quality import quality_named
 
@@ -49,7 +49,7 @@ class Timings:
     Attributes:
         detection: finding boxes.
         regression: cutting crops and running the network, all passes.
-        decode: parameters to landmarks (poses, meshes and weights are made when asked for).
+        decode: parameters to landmarks and poses (meshes and units are made when asked for).
     """
 
     detection: float
@@ -317,9 +317,11 @@ class FaceAnalyzer:
         views: Sequence[View],
         answer: Prediction,
     ) -> list[Face]:
-        """The faces of all views, with their landmarks."""
+        """The faces of all views, with their landmarks and poses."""
         expected = answer.expected_nme
         every = self._landmarks(answer.params, views, self.regressor)
+        crops, frame = [view.crop for view in views], self.regressor.info.frame
+        poses = poses_in_images(answer.params, crops, frame, self.conventions)
         faces = []
         for i, (detection, view) in enumerate(zip(detections, views, strict=True)):
             height, width = photos[view.photo].shape[:2]
@@ -328,13 +330,13 @@ class FaceAnalyzer:
                 score=0.0 if detection is None else detection.score,
                 params=answer.params[i],
                 crop=view.crop,
-                frame=self.regressor.info.frame,
+                frame=frame,
                 face_model=self.face_model,
                 image_size=(height, width),
                 conventions=self.conventions,
                 expected_nme=None if expected is None else float(expected[i]),
             )
-            face.__dict__["landmarks"] = every[i]
+            face.__dict__.update(landmarks=every[i], pose=poses[i])
             faces.append(face)
         return faces
 

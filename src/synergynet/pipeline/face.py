@@ -89,7 +89,8 @@ class Face:
     @cached_property
     def pose(self) -> Pose:
         """Rotation, scale, translation and angles; the translation in the image frame."""
-        return image_pose(self.params, self.crop, self.frame, self.conventions)
+        crops = [self.crop]
+        return poses_in_images(self.params[None], crops, self.frame, self.conventions)[0]
 
     @cached_property
     def arkit(self) -> Mapping[str, float]:
@@ -163,27 +164,34 @@ def meshes_of(faces: Sequence[Face]) -> list[FloatArray]:
     return [face.vertices for face in faces]
 
 
-def image_pose(params: FloatArray, crop: CropBox, frame: Frame, conventions: Conventions) -> Pose:
-    """Raw (62,) parameters of a crop -> pose in the image."""
-    camera = split(np.asarray(params, dtype=np.float64))[0]
+def poses_in_images(
+    params: FloatArray, crops: Sequence[CropBox], frame: Frame, conventions: Conventions
+) -> list[Pose]:
+    """Raw parameters (N, 62) of N crops -> poses in their images."""
+    cameras = split(np.asarray(params, dtype=np.float64))[0]
     official = conventions.euler == "official"
     decompose, euler = (
         (decompose_official, euler_official) if official else (decompose_exact, euler_exact)
     )
-    scale, rotation, translation = decompose(camera)
-    pitch, yaw, roll = euler(rotation).tolist()
-    origin = translation[None]
+    scales, rotations, translations = decompose(cameras)
+    angles = euler(rotations).tolist()
     if conventions.translation_y_flip:
-        origin = frames.camera_to_crop1(origin)
-    extent = crop.side if frame == "pixel" else crop.side - 1
-    return Pose(
-        rotation=rotation,
-        scale=float(scale) * extent / INPUT_SIZE,
-        translation=crop_to_image(origin, crop, frame)[0],
-        yaw=yaw,
-        pitch=pitch,
-        roll=roll,
-    )
+        translations = frames.camera_to_crop1(translations)
+    poses = []
+    for row, crop in enumerate(crops):
+        extent = crop.side if frame == "pixel" else crop.side - 1
+        pitch, yaw, roll = angles[row]
+        poses.append(
+            Pose(
+                rotation=rotations[row],
+                scale=float(scales[row]) * extent / INPUT_SIZE,
+                translation=crop_to_image(translations[row : row + 1], crop, frame)[0],
+                yaw=yaw,
+                pitch=pitch,
+                roll=roll,
+            )
+        )
+    return poses
 
 
 def _rounded(values: ArrayLike, digits: int) -> Any:

@@ -273,7 +273,7 @@ def _with_own_box(face: Face, score: float) -> Face:
     box = outline(face.landmarks)
     fresh = replace(face, box=box, score=score)
     # replace() forgets what was computed; the landmarks stay what they were.
-    fresh.__dict__["landmarks"] = face.landmarks
+    fresh.__dict__.update(landmarks=face.landmarks, pose=face.pose)
     return fresh
 
 
