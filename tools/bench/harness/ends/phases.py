@@ -15,7 +15,7 @@ from synergynet.geometry.crops import CropBox
 from synergynet.geometry.landmarks import N_LANDMARKS
 from synergynet.geometry.params import N_COEFFICIENTS
 from synergynet.outputs.kinds import DRAWINGS, MESHES
-from synergynet.pipeline.face import meshes_of
+from synergynet.pipeline.face import landmarks_in_images, meshes_of, poses_in_images
 from synergynet.regression import assess, cut_crops
 
 Image = NDArray[np.uint8]
@@ -40,23 +40,21 @@ class Step:
 def see_faces(
     analyzer: FaceAnalyzer, image: Image, jpeg: Path, boxes: Sequence[CropBox]
 ) -> dict[str, Step]:
-    """From the file to dense vertices, and all of it up to landmarks and pose at once.
+    """From the file to landmarks and pose, all of that at once, and dense vertices.
 
     Args:
         image: (H, W, 3) uint8 BGR, what ``jpeg`` holds.
         boxes: N crops of its faces; the same number of faces for every quality.
     """
-    model, regressor = analyzer.face_model, analyzer.regressor
-    border = regressor.info.border
-    crops = cut_crops(image, boxes, border=border)
+    model, regressor, info = analyzer.face_model, analyzer.regressor, analyzer.regressor.info
+    crops = cut_crops(image, boxes, border=info.border)
     faces = analyzer.faces_in(image, boxes)
     params = np.stack([face.params for face in faces])
     n, per_point = len(faces), 3 * N_COEFFICIENTS
 
     def landmarks_and_pose() -> None:
-        model.decode_landmarks(params)
-        for face in faces:
-            _ = replace(face).pose
+        landmarks_in_images(model, params, boxes, info.frame)
+        poses_in_images(params, boxes, info.frame, analyzer.conventions)
 
     def dense() -> None:
         meshes_of([replace(face) for face in faces])
@@ -70,17 +68,17 @@ def see_faces(
     return {
         "JPEG decoding": Step(lambda: read_image(jpeg), jpeg.stat().st_size),
         "detection": Step(lambda: analyzer.detector.detect(image), image.nbytes),
-        "cropping": Step(lambda: cut_crops(image, boxes, border=border), covered),
+        "cropping": Step(lambda: cut_crops(image, boxes, border=info.border), covered),
         "network, one look": Step(lambda: assess(regressor, crops).params, crops.nbytes),
         "landmarks and pose": Step(
             landmarks_and_pose,
             (N_COEFFICIENTS + 1 + n) * landmarks,
             n * N_LANDMARKS * per_point,
         ),
+        "photo to landmarks and pose": Step(everything, image.nbytes),
         "dense vertices": Step(
             dense, (N_COEFFICIENTS + 1 + n) * vertices, n * model.n_vertices * per_point
         ),
-        "photo to landmarks and pose": Step(everything, image.nbytes),
     }
 
 
