@@ -217,7 +217,7 @@ def test_files_without_expected_errors_still_work(tmp_path, tiny_model) -> None:
 @pytest.mark.slow
 def test_the_shipped_network_knows_a_face_when_it_sees_one() -> None:
     photo = read_image(ASTRONAUT)
-    (face,) = FaceAnalyzer(mirror=False)(photo)
+    (face,) = FaceAnalyzer(weights="default", mirror=False)(photo)
     assert face.confidence is not None and face.expected_nme is not None
     assert face.confidence > 0.9 and 0.5 < face.expected_nme < 4
     regressor = load_regressor()

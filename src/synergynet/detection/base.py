@@ -97,7 +97,7 @@ def network_input(
         halvings += 1
     zoom = np.array([bgr.shape[1] / w, bgr.shape[0] / h]) * 2**halvings
     if bgr.shape[:2] != (h, w):
-        bgr = cv2.resize(bgr, (w, h), interpolation=cv2.INTER_AREA)
+        bgr = cv2.resize(bgr, (w, h), interpolation=cv2.INTER_LINEAR)  # by less than 2
     padded = (-(-side // multiple) * multiple for side in (h, w))
     image = np.zeros((1, 3, *padded), np.float32)
     for channel, plane in zip(image[0], cv2.split(bgr)[:: -1 if rgb else 1], strict=True):

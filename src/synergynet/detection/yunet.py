@@ -86,52 +86,27 @@ class YuNet:
         )
 
 
-def sure(found: Found) -> bool:
+def sure(found: Found, score: float = SURE) -> bool:
     """Whether any face needs no other look."""
-    return bool((found[1] >= SURE).any())
+    return bool((found[1] >= score).any())
 
 
 def joined(looks: Sequence[Found]) -> Found:
     """What several looks found, each face once, best score first."""
     boxes, scores, points = (np.concatenate(arrays) for arrays in zip(*looks, strict=True))
-    kept = [
-        k for k in non_maximum_suppression(boxes, scores, MAX_IOU) if not _is_part(k, boxes, scores)
-    ]
+    kept = non_maximum_suppression(boxes, scores, MAX_IOU)
+    kept = kept[~_are_parts(boxes[kept], scores[kept])]
     return boxes[kept], scores[kept], points[kept]
 
 
-def _is_part(k: int, boxes: np.ndarray, scores: np.ndarray) -> bool:
-    """Whether an unsure box lies in a better one: fine looks at close-ups see eyes and mouths."""
-    if scores[k] >= SURE:
-        return False
-    low, high = np.maximum(boxes[k, :2], boxes[:, :2]), np.minimum(boxes[k, 2:], boxes[:, 2:])
-    inside = np.prod(np.clip(high - low, 0, None), axis=1)
-    area = np.prod(boxes[k, 2:] - boxes[k, :2])
-    return bool(((inside > PART * area) & (scores > scores[k])).any())
-
-
-def climb(
-    network: YuNet, bgr: np.ndarray, sides: Sequence[int], small: float, threshold: float
-) -> Found:
-    """Look at a photo from small to large, until that shows a sure face and no small one.
-
-    Each look costs what all before it cost together, or more.
-
-    Args:
-        bgr: (H, W, 3) uint8.
-        sides: longest side of each look in pixels, ascending; photos are never enlarged.
-        small: pixels of a look; where a face is lower, there may be others that it cannot see.
-        threshold: smallest score of a face, 0..1.
-    """
-    longest, looks = max(bgr.shape[:2]), []
-    for side in sides:
-        scale = min(1.0, side / longest)
-        looks.append(network.look(bgr, scale, threshold))
-        found = joined(looks)
-        heights = (found[0][:, 3] - found[0][:, 1]) * scale
-        if scale == 1 or (sure(found) and heights.min() >= small):
-            break
-    return found
+def _are_parts(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(K,) which unsure boxes lie in a better one: fine looks at close-ups see eyes and mouths."""
+    low = np.maximum(boxes[:, None, :2], boxes[:, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[:, 2:])
+    inside = np.prod(np.clip(high - low, 0, None), axis=2)
+    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    within = (inside > PART * area[:, None]) & (scores > scores[:, None])
+    return (scores < SURE) & within.any(axis=1)
 
 
 class YuNetDetector:
@@ -139,8 +114,10 @@ class YuNetDetector:
 
     Args:
         threshold: smallest score of a face, 0..1.
-        sides: longest side in pixels of each look, ascending.
-        small: height in pixels of a look's faces, below which it takes the next.
+        sides: longest side in pixels of each look, ascending; photos are never enlarged.
+        enough: score of the best face from which it takes no other look.
+        small: height in pixels of a look's faces, below which it takes the next: there may be
+            others that it cannot see.
         threads: of ONNX Runtime; 0: as many as this process may use.
         model: path of the ONNX file; the shipped one by default.
 
@@ -154,11 +131,13 @@ class YuNetDetector:
         self,
         threshold: float = 0.6,
         sides: Sequence[int] = (160, 320, 960),
-        small: float = 24,
+        enough: float = 0.75,
+        small: float = 12,
         threads: int = 0,
         model: str | Path = MODEL,
     ) -> None:
-        self.threshold, self.sides, self.small = threshold, tuple(sides), small
+        self.threshold, self.sides = threshold, tuple(sides)
+        self.enough, self.small = enough, small
         self.network = YuNet(threads, model)
 
     def detect(self, bgr: np.ndarray) -> list[Detection]:
@@ -168,7 +147,15 @@ class YuNetDetector:
             SynergyNetError: the array is empty, not uint8 or not of that shape.
         """
         check_image(bgr)
-        return detections(*climb(self.network, bgr, self.sides, self.small, self.threshold))
+        longest, looks = max(bgr.shape[:2]), []
+        for side in self.sides:
+            scale = min(1.0, side / longest)
+            looks.append(self.network.look(bgr, scale, self.threshold))
+            found = joined(looks)
+            heights = (found[0][:, 3] - found[0][:, 1]) * scale
+            if scale == 1 or (sure(found, self.enough) and heights.min() >= self.small):
+                break
+        return detections(*found)
 
     def crop_square(self, detection: Detection) -> tuple[float, float, float]:
         """The training crop (cx, cy, side) of a face, pixels, 0-based pixel centres."""

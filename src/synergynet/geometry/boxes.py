@@ -14,6 +14,9 @@ Box = tuple[float, float, float, float]
 _LARGEST = 4  # crop sides over the photo's longer side
 _ALWAYS_ALLOWED = 1024  # pixels
 
+_SUPPRESSED_AT_ONCE = 128
+"""Boxes whose overlaps with all others are computed together."""
+
 _SIZE_JUMP = 3.0
 """A crop this many times larger or smaller than the one before is not believed."""
 
@@ -56,11 +59,15 @@ def non_maximum_suppression(
         scores: (K,).
     """
     order = np.argsort(-scores, kind="stable")
-    keep = []
-    while len(order):
-        best, rest = order[0], order[1:]
-        keep.append(best)
-        order = rest[overlaps(boxes[best], boxes[rest])[0] <= max_iou]
+    alive, keep = np.ones(len(order), dtype=bool), []
+    for start in range(0, len(order), _SUPPRESSED_AT_ONCE):
+        some = order[start : start + _SUPPRESSED_AT_ONCE]
+        some = some[alive[some]]
+        clear = overlaps(boxes[some], boxes) <= max_iou
+        for row, box in enumerate(some.tolist()):
+            if alive[box]:
+                keep.append(box)
+                alive &= clear[row]
     return np.array(keep, dtype=np.intp)
 
 

@@ -22,7 +22,6 @@ from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox, crop_from_box_by_height
 from ..geometry.params import FloatArray
 from ..regression import (
-    LOST_BELOW,
     MirrorAveraged,
     ParamsRegressor,
     Prediction,
@@ -36,6 +35,9 @@ from .quality import quality_named
 
 _SAME_FACE_IOU = 0.5
 """Two answers whose landmark boxes overlap more than this are one face."""
+
+_CONFIRMED = 0.8
+"""Confidence of a face that the detector doubts and the network does not."""
 
 _PHOTOS_AT_ONCE = 16
 """Photos of a list whose crops go to the network together: enough for its speed, and few enough
@@ -350,7 +352,7 @@ def _face_model(face_model: FaceModel | str | Path | None, *, needed: bool) -> F
 
 def _confirmed(face: Face) -> bool:
     """Whether the network believes in a face that the detector is not sure of."""
-    return face.confidence is None or face.confidence >= LOST_BELOW
+    return face.confidence is None or face.confidence >= _CONFIRMED
 
 
 def different_faces(faces: list[Face]) -> list[Face]:
