@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=20_000, help="photos to make")
     parser.add_argument("-o", "--output", type=Path, default=Path("proof"))
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--quality", default="default", help="of infer")
     parser.add_argument("--sample", type=int, default=1000, help="photos of the local engine")
     args = parser.parse_args()
     check_ray()
@@ -63,9 +64,10 @@ def main() -> None:
     rows = []
     for workers in (1, args.workers):
         given = ["--list", str(args.output / "sample.txt"), "--workers", str(workers)]
-        seconds = infer(given, args.output / f"local{workers}")
+        seconds = infer([*given, "--quality", args.quality], args.output / f"local{workers}")
         rows.append(("local", workers, len(sample), seconds))
     given = [str(args.output / "photos"), "--engine", "ray", "--workers", str(args.workers)]
+    given += ["--quality", args.quality]
     kill = Kill()
     thread = threading.Thread(target=kill_one, args=(kill, args.output / "ray", len(photos)))
     thread.start()
