@@ -85,9 +85,8 @@ def main() -> None:
     base = rows[0][2] / rows[0][3]
     for engine, workers, count, seconds in rows:
         rate = count / seconds
-        print(
-            f"{engine:23}  {workers:7}  {count:6}  {seconds:7.0f}  {rate:8.2f}  {rate / base:.2f}"
-        )
+        numbers = f"{workers:7}  {count:6}  {seconds:7.0f}  {rate:8.2f}  {rate / base:.2f}"
+        print(f"{engine:23}  {numbers}")
     print(f"killed worker {kill.worker} at photo {kill.photo} of a shard, {kill.parts} parts done")
     print(f"every photo exactly once: {count_photos(photos, args.output / 'ray')}")
     same = compare(sample, args.output / "local1", args.output / "ray")
