@@ -164,3 +164,4 @@ def test_shipped_networks_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
     for machine, name in forms.items():
         monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
         assert shipped_file("default_int8") == SHIPPED[name]
+        assert shipped_file("default_int8", "cuda") == SHIPPED["default"]

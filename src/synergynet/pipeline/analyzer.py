@@ -139,7 +139,9 @@ class FaceAnalyzer:
                 detector = create_detector(detector, threads=threads)
             if weights is None or isinstance(weights, str | Path):
                 source = "the shipped network" if weights is None else str(weights)
-                file = shipped_file(wanted.network) if weights is None else weights_file(weights)
+                file = weights_file(weights)
+                if weights is None:
+                    file = shipped_file(wanted.network, device)
                 self.regressor = load(file)
                 self.networks[self.regressor.info.architecture] = file
             else:

@@ -25,13 +25,14 @@ SCOUT = "slim"
 DEVICES = ("cpu", "cuda")
 
 
-def shipped_file(network: str) -> Path:
-    """The file of a shipped network, in the form that is fastest on this processor.
+def shipped_file(network: str, device: str = "cpu") -> Path:
+    """The file of a shipped network, in the form that is fastest on this processor or GPU.
 
     Args:
         network: a key of :data:`SHIPPED`; ``default_int8`` is ``default`` where that is not slower.
     """
-    if network == "default_int8" and platform.machine().lower() not in _INT8_IS_FASTER:
+    faster = device == "cpu" and platform.machine().lower() in _INT8_IS_FASTER
+    if network == "default_int8" and not faster:
         network = "default"
     return SHIPPED[network]
 
