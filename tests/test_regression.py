@@ -236,12 +236,25 @@ def test_the_official_checkpoint_brings_its_face_model(tmp_path, tiny_model) -> 
     )
 
 
-def test_idle_threads_of_the_sessions_do_not_spin() -> None:
+@pytest.mark.parametrize(
+    ("version", "key", "value"),
+    [
+        ("1.17.3", "session.intra_op.allow_spinning", "0"),
+        ("1.32.0", "session.intra_op.spin_duration_us", "20"),
+        ("2.0.0", "session.intra_op.spin_duration_us", "20"),
+    ],
+)
+def test_idle_threads_of_the_sessions_soon_sleep(
+    version: str, key: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Spinning threads of one session take the processors from the other."""
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "__version__", version)
     from synergynet.detection import create_detector
 
     sessions = [load_regressor()._session, create_detector("centerface")._session]
     sessions.append(create_detector("yunet").network._session)
     for session in sessions:
         options = session.get_session_options()
-        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+        assert options.get_session_config_entry(key) == value
