@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -15,7 +15,10 @@ import cv2
 
 from ..errors import SynergyNetError
 
-_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_ONE_THREAD_EACH = dict.fromkeys(
+    ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
+"""For NumPy's BLAS in processes started here: they are the parallelism."""
 
 Task = TypeVar("Task")
 Chunk = TypeVar("Chunk")
@@ -46,7 +49,7 @@ def run_chunks(
         min(workers, len(chunks)), multiprocessing.get_context("spawn"), _start_worker
     )
     try:
-        with _inherited_block_of_ctrl_c(), _one_thread_each():
+        with _inherited_block_of_ctrl_c(), environment(_ONE_THREAD_EACH):
             futures = {pool.submit(function, task, chunk): i for i, chunk in enumerate(chunks)}
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
@@ -72,10 +75,10 @@ def _inherited_block_of_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started here run NumPy's BLAS on one thread: they are the parallelism."""
-    before = {name: os.environ.get(name) for name in _BLAS_THREADS}
-    os.environ.update(dict.fromkeys(_BLAS_THREADS, "1"))
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Inside, this process and those that it starts have these variables."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from ..errors import SynergyNetError
+from ..files.workers import environment
 from .batch import Job, Place, load, on_interrupt
 from .results import settings_of
 from .shards import ShardResult, Table, do_shard, pack, unpack
@@ -81,12 +82,12 @@ def connected(workers: int | None) -> Iterator[int]:
     check_ray()
     address = os.environ.get("RAY_ADDRESS", "")
     alone = address in ("", "local")
-    environment, cluster = dict(_QUIET), dict[str, Any](address=address)
+    variables, cluster = dict(_QUIET), dict[str, Any](address=address)
     if alone:
-        environment |= _ALONE | {"RAY_AUTH_TOKEN": secrets.token_hex(16)}
+        variables |= _ALONE | {"RAY_AUTH_TOKEN": secrets.token_hex(16)}
         workers = workers or os.cpu_count() or 1
         cluster = {"address": "local", "num_cpus": workers, "include_dashboard": False}
-    with _environment(environment), contextlib.redirect_stdout(sys.stderr):
+    with environment(variables), contextlib.redirect_stdout(sys.stderr):
         import ray
 
         try:
@@ -198,21 +199,6 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition("/")[2].rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Inside, this process and those that it starts have these variables."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager
