@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.helpers import ASTRONAUT, COMMAND_ENVIRONMENT
+from helpers import ASTRONAUT, COMMAND_ENVIRONMENT
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="redirections of a POSIX shell")
 

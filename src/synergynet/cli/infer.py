@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ..errors import SynergyNetError
+from ..files.whole_file import check_folder, is_open_file
 from ..outputs.kinds import DEFAULT_DRAWINGS, DRAWINGS, MESHES, SPACES
 from .options import (
     DetectorOption,
@@ -81,7 +82,11 @@ def _parse_summary(value: Path | None) -> Path | None:
 def infer(
     photos: Annotated[
         list[Path] | None,
-        typer.Argument(help="Photos, folders, quoted patterns.", metavar="PHOTO..."),
+        typer.Argument(
+            help="Photos, folders, quoted patterns; - is standard input.",
+            metavar="PHOTO...",
+            readable=False,  # one that is locked is told with those that fail, and stops nothing
+        ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
         "output"
@@ -235,7 +240,11 @@ def infer(
         style=Style(opacity, None if view is None else _angles(view), focal, texture_size),
         files=not no_files,
     )
+    if not no_files and not resume:
+        check_folder(output)
     asked = workers
+    if any(is_open_file(photo.path) for photo in found):
+        workers = 1  # other processes have other open files
     workers = batch.choose_workers(len(found), device) if workers is None else workers
     models = batch.Models(
         detector,

@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from .depth import to_8_bits
+from .not_photos import what_else
+from .tiff import read_tiff_header
 from .whole_file import read_bytes
 
 if TYPE_CHECKING:
@@ -39,6 +42,9 @@ _PILLOW |= {"TIFF": "Tiff", "WEBP": "WebP"}
 """Pillow's name of a kind -> of its reader. Pillow has dozens more, of no use here."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG, _END_OF_JPEG, _START_OF_SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
+_COMMON_FRAMES = (0xC0, 0xC1, 0xC2)
+_OTHER_FRAMES = {0xC3: "lossless", 0xC9: "arithmetic coding", 0xCA: "arithmetic coding"}
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIC_BRANDS = (b"hei", b"hev", b"mif1", b"msf1")
 _ORIENTATION = 0x0112  # EXIF
 _NO_OTHERS = threading.Lock()
@@ -50,12 +56,12 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and JPEG 2000, whatever the file is called; HEIC with
     the extra ``heic``. Of several pictures in a file the first is read. The EXIF orientation is
     applied (of AVIF and HEIC the container's own, as their standard says); grey becomes three
-    equal channels, CMYK becomes BGR, 16 bits become 8, and an alpha channel is dropped. Paths
-    may hold any character.
+    equal channels, CMYK becomes BGR, an alpha channel is dropped, and more than 8 bits become 8
+    by :func:`~.depth.to_8_bits`. Paths may hold any character; ``-`` is standard input.
 
     Raises:
-        SynergyNetError: missing, a folder, empty, cut off, too large, too small, or not an
-            image.
+        SynergyNetError: missing, a folder, empty, cut off, too large, too small, of a kind that
+            cannot be read, or not an image.
     """
     file = Path(path)
     data = read_bytes(file, max_bytes=_MAX_BYTES, kind="photo")
@@ -66,12 +72,17 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         kind, image = "JPEG", _read_jpeg(file, data)
     elif data.startswith(_PNG):
         kind, image = "PNG", _read_png(file, data)
+    elif data.startswith(_TIFF):
+        kind, image = "TIFF", _read_tiff(file, data)
     else:
         kind, image = _read_other(file, data)
     if image is None and kind is not None:
         raise SynergyNetError(f"{file}: a damaged or incomplete {kind}; copy or download it again")
     if image is None:
-        raise SynergyNetError(f"{file}: not a readable image ({_KINDS})")
+        found = what_else(data)
+        raise SynergyNetError(
+            f"{file}: {found}" if found else f"{file}: not a readable image ({_KINDS})"
+        )
     height, width = image.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise SynergyNetError(f"{file}: {width} x {height} pixels are too few to show a face")
@@ -79,20 +90,29 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     return image
 
 
-def _check_size(file: Path, size: tuple[int, int]) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
+def _check_size(file: Path, size: tuple[int, int], bits: int = 8) -> None:
+    """Raise for more pixels than the memory of 100 million of 16 bits."""
+    limit = MAX_PIXELS * 16 // max(bits, 16)
+    if size[0] * size[1] > limit:
+        deep = f" of {bits} bits" if bits > 16 else ""
         raise SynergyNetError(
-            f"{file}: {size[0]} x {size[1]} pixels; photos may have "
-            f"{MAX_PIXELS // 1_000_000} megapixels, so scale it down"
+            f"{file}: {size[0]} x {size[1]} pixels{deep}; photos{deep} may have "
+            f"{limit // 1_000_000} megapixels, so scale it down"
         )
 
 
-def _decode(data: bytes) -> NDArray[np.uint8] | None:
+def _decode(data: bytes, *, deep: bool = False) -> NDArray[np.uint8] | None:
+    """The pixels; None if OpenCV cannot, or if they have no range of a picture.
+
+    Args:
+        deep: there may be more than 8 bits.
+    """
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if deep else cv2.IMREAD_COLOR
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error:
         return None
-    return None if image is None or image.ndim != 3 else np.asarray(image, dtype=np.uint8)
+    return None if image is None or image.ndim != 3 else to_8_bits(np.asarray(image))
 
 
 def _read_jpeg(file: Path, data: bytes) -> NDArray[np.uint8] | None:
@@ -100,13 +120,17 @@ def _read_jpeg(file: Path, data: bytes) -> NDArray[np.uint8] | None:
 
     Without Pillow: it would cost up to 5 percent of the time, and notices only by decoding that
     a file ends early, of which OpenCV makes grey pixels.
+
+    Raises:
+        SynergyNetError: too large, or whole but of a kind that OpenCV does not know.
     """
-    at, marker = 2, 0
+    at, marker, frame, precision = 2, 0, 0, 8
     while marker != _START_OF_SCAN and at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
             height, width = (int.from_bytes(data[at + k : at + k + 2], "big") for k in (5, 7))
             _check_size(file, (width, height))
+            frame, precision = marker, data[at + 4] if at + 4 < len(data) else 0
         if marker == 0xFF:  # fill byte
             at += 1
         elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # without a length
@@ -114,7 +138,13 @@ def _read_jpeg(file: Path, data: bytes) -> NDArray[np.uint8] | None:
         else:
             at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
     whole = marker == _START_OF_SCAN and data.find(_END_OF_JPEG, at) >= 0
-    return _decode(data) if whole else None
+    image = _decode(data) if whole else None
+    if image is None and whole and (frame not in _COMMON_FRAMES or precision != 8):
+        kind = f"{precision}-bit" if frame in _COMMON_FRAMES else _OTHER_FRAMES.get(frame, "rare")
+        raise SynergyNetError(
+            f"{file}: a JPEG of a kind that cannot be read ({kind}); save it as a usual one"
+        )
+    return image
 
 
 def _read_png(file: Path, data: bytes) -> NDArray[np.uint8] | None:
@@ -123,7 +153,7 @@ def _read_png(file: Path, data: bytes) -> NDArray[np.uint8] | None:
         return None
     _check_size(file, (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")))
     pixels = _still_png(data)
-    return None if pixels is None else _decode(pixels)
+    return None if pixels is None else _decode(pixels, deep=data[24] == 16)
 
 
 def _still_png(data: bytes) -> bytes | None:
@@ -144,6 +174,30 @@ def _still_png(data: bytes) -> bytes | None:
     return None
 
 
+def _read_tiff(file: Path, data: bytes) -> NDArray[np.uint8] | None:
+    """The picture, None if the header is damaged. Pillow knows fewer kinds than OpenCV.
+
+    Raises:
+        SynergyNetError: too large, a raw photo, or not to be read and perhaps not damaged.
+    """
+    header = read_tiff_header(data)
+    if header is None:
+        return None
+    if header.raw:
+        raise SynergyNetError(f"{file}: a raw photo; convert it to JPEG or PNG")
+    _check_size(file, (header.width, header.height), header.bits)
+    image = _decode(data, deep=header.bits > 8)
+    if image is None:
+        _, photo = _open(file, data)
+        image = None if photo is None else _load(photo)
+    if image is None:
+        raise SynergyNetError(
+            f"{file}: a TIFF that is damaged or incomplete, or of a kind that cannot be read "
+            f"({header.kind}); save it as PNG, or copy it again"
+        )
+    return image
+
+
 def _read_other(file: Path, data: bytes) -> tuple[str | None, NDArray[np.uint8] | None]:
     """Kind and picture, None if damaged or unknown: Pillow reads the header, OpenCV the pixels.
 
@@ -157,7 +211,7 @@ def _read_other(file: Path, data: bytes) -> tuple[str | None, NDArray[np.uint8] 
     _check_size(file, photo.size)
     unfit = kind == "HEIF" or (kind == "AVIF" and _is_turned(photo))  # OpenCV does not turn it
     image = None if unfit else _decode(data)
-    if image is None and kind in ("HEIF", "AVIF", "GIF"):  # not every OpenCV reads these
+    if image is None:  # of a kind that not every OpenCV reads
         image = _load(photo)
     return name, image
 

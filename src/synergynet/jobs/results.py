@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import SynergyNetError
 from ..files.images import read_image
-from ..files.whole_file import CannotWriteError
+from ..files.whole_file import CannotWriteError, is_open_file
 from ..outputs.formats import (
     picture_suffix,
     remove_results,
@@ -181,6 +181,8 @@ def try_results(
         return Outcome(photo, base, error=str(error))
     except MemoryError:
         return Outcome(photo, base, error=f"{photo}: not enough memory; scale the photo down")
+    except OSError as error:  # where results are to lie, there may be anything
+        return Outcome(photo, base, error=f"{base}: cannot be written ({error.strerror or error})")
 
 
 def earlier_results(photo: Path, base: Path, settings: Mapping[str, Any]) -> Outcome | None:
@@ -188,6 +190,8 @@ def earlier_results(photo: Path, base: Path, settings: Mapping[str, Any]) -> Out
     this photo with these settings; else None."""
     path = _append(base, ".json")
     try:
+        if is_open_file(photo):  # each time another
+            return None
         made = path.stat()
         if made.st_mtime_ns < photo.stat().st_mtime_ns or made.st_size > _MAX_JSON_BYTES:
             return None
