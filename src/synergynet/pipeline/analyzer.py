@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ _SAME_FACE_IOU = 0.5
 _CONFIRMED = 0.8
 """Confidence of a face that the detector doubts and the network does not."""
 
+MAX_THREADS = 256
+
 _PHOTOS_AT_ONCE = 16
 """Photos of a list whose crops go to the network together: enough for its speed, and few enough
 to hold in memory."""
@@ -69,6 +71,9 @@ class Analysis:
 
 class FaceAnalyzer:
     """Detector, network and face model, loaded once.
+
+    Pickled, as for a process of ``multiprocessing`` or a ``DataLoader``, it is its settings: the
+    files are read again there.
 
     >>> from synergynet import FaceAnalyzer, read_image
     >>> from synergynet.pipeline import next_crop
@@ -123,8 +128,17 @@ class FaceAnalyzer:
         mirror: bool | None = None,
         threads: int = 0,
     ) -> None:
-        if passes < 1:
+        self._made_by = partial(
+            type(self),
+            *(detector, weights, face_model, device, conventions, passes),
+            quality=quality,
+            mirror=mirror,
+            threads=threads,
+        )
+        if not isinstance(passes, int) or passes < 1:
             raise SynergyNetError(f"passes is {passes}, but the network must run at least once")
+        if not isinstance(threads, int) or not 0 <= threads <= MAX_THREADS:
+            raise SynergyNetError(f"threads is {threads!r}, expected 0 to {MAX_THREADS}")
         wanted = quality_named(quality)
         detector = wanted.detector if detector is None else detector
         self.networks: dict[str, Path] = {}
@@ -164,6 +178,9 @@ class FaceAnalyzer:
             self._first = scout.result()
             self.networks[self._first.info.architecture] = SHIPPED[SCOUT]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._made_by, ()
+
     @overload  # a str is a sequence too: hence the "ignore"
     def __call__(  # type: ignore[overload-overlap]
         self, images: Image, *, channel_order: ChannelOrder = "BGR"
@@ -188,7 +205,9 @@ class FaceAnalyzer:
         Raises:
             SynergyNetError: not such an image, or the weights answer with NaN.
         """
-        if isinstance(images, Sequence) and not isinstance(images, str):
+        if isinstance(images, str | bytes | bytearray | memoryview | Path | np.ndarray):
+            return self.analyze(images, channel_order=channel_order).faces  # type: ignore[arg-type]
+        if isinstance(images, Sequence):
             every = self.analyze_all(images, channel_order=channel_order)
             return [analysis.faces for analysis in every]
         return self.analyze(images, channel_order=channel_order).faces
@@ -242,6 +261,8 @@ class FaceAnalyzer:
         for box in boxes:
             if not is_possible(box, bgr.shape):
                 raise SynergyNetError(f"{box} is no square that touches the image")
+        if not len(boxes) == len(detections or boxes) == len(quarters or boxes):
+            raise SynergyNetError("as many detections and quarters are needed as boxes")
         turns = [0] * len(boxes) if quarters is None or not self._can_turn else quarters
         views = [View(0, b.rounded(), turn) for b, turn in zip(boxes, turns, strict=True)]
         if not views:
