@@ -170,6 +170,11 @@ def test_photos_of_one_stem_do_not_overwrite_one_another() -> None:
     assert place_results(photos, "out") == [Path("out/a/x"), Path("out/b/x")]
 
 
+def test_spaces_do_not_tell_photos_apart() -> None:
+    """Their OBJ's textures are named without."""
+    assert places("a/my photo.jpg", "b/my_photo.jpg") == ["my photo", "my_photo-2"]
+
+
 def test_results_never_replace_a_photo() -> None:
     assert places("out/x.jpg", "out/x_mesh.jpg") == ["x-2", "x_mesh"]
     assert places("out/x.jpg", "out/x_face12_uv.png") == ["x-2", "x_face12_uv"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import SynergyNetError
 from ..files.images import PHOTO_SUFFIXES
-from ..outputs.formats import face_endings, photo_endings
+from ..outputs.formats import face_endings, photo_endings, without_spaces
 
 _MAX_LIST_BYTES = 256 << 20
 _STDIN = Path("/dev/stdin")
@@ -128,10 +128,10 @@ def place_results(photos: Sequence[Photo], output: str | Path) -> list[Path]:
 
     The photo's own stem where it is free, else ``stem-2``, ``stem-3`` and so on. It is not free
     if another photo has it, or if a result could replace one of the photos. Compared without
-    case, as some file systems do.
+    case, as some file systems do, and without spaces, as textures of an OBJ are named.
     """
     reserved = {
-        match["stem"].casefold()
+        without_spaces(match["stem"].casefold())
         for match in (_RESULT.fullmatch(_absolute(photo.path)) for photo in photos)
         if match is not None
     }
@@ -141,12 +141,16 @@ def place_results(photos: Sequence[Photo], output: str | Path) -> list[Path]:
         folder = Path(output) / photo.below
         start = _absolute(folder)
         stem, number = photo.path.stem, 1
-        while (key := os.path.join(start, stem).casefold()) in used or key in reserved:  # noqa: PTH118
+        while (key := _key(start, stem)) in used or key in reserved:
             number += 1
             stem = f"{photo.path.stem}-{number}"
         used.add(key)
         bases.append(folder / stem)
     return bases
+
+
+def _key(folder: str, stem: str) -> str:
+    return without_spaces(os.path.join(folder, stem).casefold())  # noqa: PTH118  (fast)
 
 
 def _in_folder(folder: Path, output: Path, recursive: bool) -> list[Photo]:
