@@ -74,7 +74,16 @@ def test_boxes_that_are_none(tiny_model) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("threads", -1), ("threads", "2"), ("threads", 10**9), ("passes", 0), ("passes", 1.5)],
+    [
+        ("threads", -1),
+        ("threads", "2"),
+        ("threads", 10**9),
+        ("passes", 0),
+        ("passes", 1.5),
+        ("min_confidence", -0.1),
+        ("min_confidence", 2),
+        ("min_confidence", math.nan),
+    ],
 )
 def test_settings_of_an_analyzer(option: str, value: object) -> None:
     with pytest.raises(SynergyNetError, match=f"^{option} is "):

@@ -149,6 +149,10 @@ def infer(
             show_default=False,
         ),
     ] = None,
+    min_confidence: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="What the network trusts less is no face."),
+    ] = 0.5,
     timings: Annotated[bool, typer.Option(help="Print the time of each step.")] = False,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Search the folders below a folder too.")
@@ -254,6 +258,7 @@ def infer(
         quality,
         mirror,
         threads=1 if engine == "ray" else batch.threads_per_worker(min(workers, len(found))),
+        min_confidence=min_confidence,
     )
     clock = time.perf_counter()
     analyzer = batch.load(models)

@@ -14,6 +14,7 @@ from typing import Any
 from ..files.processors import processors
 from ..files.workers import run_chunks
 from ..pipeline.analyzer import FaceAnalyzer
+from ..regression import LOST_BELOW
 from .results import Outcome, Wanted, earlier_results, try_results
 
 _LARGEST_CHUNK = 8
@@ -35,6 +36,7 @@ class Models:
         quality: a key of ``pipeline.quality.QUALITIES``.
         mirror: average with the mirrored crop; None for what ``quality`` says.
         threads: of one call of the network or the detector; 0: as many as this process may use.
+        min_confidence: of a face; what has less is left out.
     """
 
     detector: str | None = None
@@ -44,6 +46,7 @@ class Models:
     quality: str = "default"
     mirror: bool | None = None
     threads: int = 0
+    min_confidence: float = LOST_BELOW
 
 
 @dataclass(frozen=True)

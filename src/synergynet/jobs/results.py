@@ -61,6 +61,7 @@ class Outcome:
         size: (width, height) in pixels; None where ``error`` is set.
         faces: per face ``box``, ``score``, ``confidence``, ``expected_nme_percent`` and
             ``pose``, as in the JSON; everything if no files were wanted.
+        left_out: boxes of the detector that are no face by the network's confidence.
         names: of the files written.
         error: why there are none, a sentence.
         skipped: an earlier run had made them.
@@ -71,6 +72,7 @@ class Outcome:
     base: Path
     size: tuple[int, int] | None = None
     faces: list[dict[str, Any]] = field(default_factory=list)
+    left_out: int = 0
     names: list[str] = field(default_factory=list)
     error: str | None = None
     skipped: bool = False
@@ -89,6 +91,7 @@ def settings_of(wanted: Wanted, analyzer: FaceAnalyzer) -> dict[str, Any]:
         "weights": " + ".join(f"{name} {_hash(file)}" for name, file in networks),
         "face_model": f"{model.name} {model.hash[:16]}",
         "mirror": analyzer.mirrored,
+        "min_confidence": analyzer.min_confidence,
         "draw": ",".join(sorted(wanted.kinds)) or "none",
         "mesh": ",".join(meshes) or "none",
         "space": wanted.space,
@@ -139,7 +142,7 @@ def write_results(
             names.append(write_picture(path, picture).name)
         for number, face in enumerate(faces):
             names += _write_face(_append(base, f"_face{number}"), number, face, pictures, wanted)
-        more: dict[str, object] = {_SETTINGS: dict(settings)}
+        more: dict[str, object] = {_SETTINGS: dict(settings), "left_out": analysis.left_out}
         for kind in drawn:
             note = DRAWINGS[kind].note
             if note is not None:
@@ -154,6 +157,7 @@ def write_results(
         base,
         (image.shape[1], image.shape[0]),
         [_brief(face.to_dict()) if wanted.files else face.to_dict() for face in faces],
+        analysis.left_out,
         names,
         seconds=dict(zip(STEPS, spent, strict=True)),
     )
@@ -200,9 +204,10 @@ def earlier_results(photo: Path, base: Path, settings: Mapping[str, Any]) -> Out
             return None
         faces = [_brief(face) for face in content["faces"]]
         size = int(content["width"]), int(content["height"])
+        left_out = int(content["left_out"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return Outcome(photo, base, size, faces, skipped=True)
+    return Outcome(photo, base, size, faces, left_out, skipped=True)
 
 
 def _write_face(

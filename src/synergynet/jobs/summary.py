@@ -22,6 +22,7 @@ COLUMNS = {
     "width": WHOLE,
     "height": WHOLE,
     "faces": WHOLE,
+    "left_out": WHOLE,
     "face": WHOLE,
     "box_x0": NUMBER,
     "box_y0": NUMBER,
@@ -116,6 +117,7 @@ def summary_rows(outcome: Outcome) -> list[dict[str, Any]]:
         "width": outcome.size[0],
         "height": outcome.size[1],
         "faces": len(outcome.faces),
+        "left_out": outcome.left_out,
     }
     if not outcome.faces:
         return [photo]

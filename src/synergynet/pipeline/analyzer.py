@@ -22,6 +22,7 @@ from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox, crop_from_box_by_height
 from ..geometry.params import FloatArray
 from ..regression import (
+    LOST_BELOW,
     MirrorAveraged,
     ParamsRegressor,
     Prediction,
@@ -63,10 +64,15 @@ class Timings:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Faces of one photo, best score first, and what they cost."""
+    """Faces of one photo, best score first, and what they cost.
+
+    Attributes:
+        left_out: boxes of the detector that the network takes for no face.
+    """
 
     faces: list[Face]
     timings: Timings
+    left_out: int = 0
 
 
 class FaceAnalyzer:
@@ -107,6 +113,9 @@ class FaceAnalyzer:
             that are not symmetric, and answers in another frame than crop pixels.
         threads: of one call of the network or of a detector given by name; 0: as many as this
             process may use (``files.processors``).
+        min_confidence: of a face, 0 to 1; boxes of the detector with less are left out
+            (:attr:`Analysis.left_out`), and those that the detector itself doubts need 0.8. Of
+            weights that cannot tell their confidence, none is.
 
     Attributes:
         networks: architecture -> file of the networks that it read.
@@ -127,6 +136,7 @@ class FaceAnalyzer:
         quality: str = "default",
         mirror: bool | None = None,
         threads: int = 0,
+        min_confidence: float = LOST_BELOW,
     ) -> None:
         self._made_by = partial(
             type(self),
@@ -134,7 +144,10 @@ class FaceAnalyzer:
             quality=quality,
             mirror=mirror,
             threads=threads,
+            min_confidence=min_confidence,
         )
+        if not 0 <= min_confidence <= 1:
+            raise SynergyNetError(f"min_confidence is {min_confidence!r}, expected 0 to 1")
         if not isinstance(passes, int) or passes < 1:
             raise SynergyNetError(f"passes is {passes}, but the network must run at least once")
         if not isinstance(threads, int) or not 0 <= threads <= MAX_THREADS:
@@ -168,6 +181,7 @@ class FaceAnalyzer:
         self._can_turn = self.regressor.info.frame == "pixel"
         self.conventions = conventions or Conventions.exact()
         self.passes = passes
+        self.min_confidence = min_confidence
         wanted_mirror = wanted.mirror if mirror is None else mirror
         self.mirrored = wanted_mirror and can_mirror(self.regressor, self.face_model)
         self._last = (
@@ -286,16 +300,27 @@ class FaceAnalyzer:
         clock = time.perf_counter()
         faces = self._faces(photos, detections, views, answer)
         own: list[list[Face]] = [[] for _ in photos]
+        left_out = [0] * len(photos)
         for face, view in zip(faces, views, strict=True):
-            if face.score >= self._doubtful_below or _confirmed(face):
+            if self._is_face(face):
                 own[view.photo].append(face)
+            else:
+                left_out[view.photo] += 1
         each = [different_faces(some) for some in own]
         decode = time.perf_counter() - clock
         shares = np.bincount([view.photo for view in views], minlength=len(photos)) / len(views)
         return [
-            Analysis(some, Timings(seconds, share * regression, share * decode))
-            for some, seconds, share in zip(each, times, shares.tolist(), strict=True)
+            Analysis(some, Timings(seconds, share * regression, share * decode), left)
+            for some, seconds, share, left in zip(
+                each, times, shares.tolist(), left_out, strict=True
+            )
         ]
+
+    def _is_face(self, face: Face) -> bool:
+        """Whether the network believes in what the detector found, where it can tell."""
+        doubted = face.score < self._doubtful_below
+        least = max(self.min_confidence, _CONFIRMED) if doubted else self.min_confidence
+        return face.confidence is None or face.confidence >= least
 
     def _look(
         self, photos: list[NDArray[np.uint8]], views: list[View]
@@ -371,11 +396,6 @@ def _face_model(face_model: FaceModel | str | Path | None, *, needed: bool) -> F
     if isinstance(face_model, FaceModel):
         return face_model
     return resolve_face_model(face_model)[0] if face_model is not None or needed else None
-
-
-def _confirmed(face: Face) -> bool:
-    """Whether the network believes in a face that the detector is not sure of."""
-    return face.confidence is None or face.confidence >= _CONFIRMED
 
 
 def different_faces(faces: list[Face]) -> list[Face]:
