@@ -72,9 +72,9 @@ def _angles(view: str) -> tuple[float, float]:
 
 def _parse_summary(value: Path | None) -> Path | None:
     if value is not None:
-        from ..jobs.summary import SUFFIXES
+        from ..jobs.summary import SUFFIXES, names_summary
 
-        if value.suffix.lower() not in SUFFIXES:
+        if not names_summary(value):
             raise typer.BadParameter(f"'{value}'; summaries end in {' or '.join(SUFFIXES)}")
     return value
 
@@ -211,6 +211,7 @@ def infer(
     from ..jobs.results import Wanted, settings_of
     from ..jobs.summary import check_summary, write_summary
     from ..outputs.pictures import Style
+    from ..regression.loading import resolve_device
     from .infer_report import Report
 
     if not photos and list_file is None:
@@ -246,7 +247,7 @@ def infer(
     )
     if not no_files and not resume:
         check_folder(output)
-    asked = workers
+    asked, device = workers, resolve_device(device)
     if any(is_open_file(photo.path) for photo in found):
         workers = 1  # other processes have other open files
     workers = batch.choose_workers(len(found), device) if workers is None else workers

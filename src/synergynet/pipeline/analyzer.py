@@ -29,7 +29,7 @@ from ..regression import (
     can_mirror,
     load_regressor,
 )
-from ..regression.loading import SCOUT, SHIPPED, shipped_file, weights_file
+from ..regression.loading import SCOUT, SHIPPED, resolve_device, shipped_file, weights_file
 from .face import Face, landmarks_in_images, poses_in_images
 from .looks import View, follow, look, look_again, quarters_of_detection
 from .quality import quality_named
@@ -100,7 +100,7 @@ class FaceAnalyzer:
         weights: a weights file, a regressor, or None for the shipped network of ``quality``.
         face_model: a model, ``open-head``, an ``.npz``, a ``3dmm_data`` folder, or None for
             the one inside the weights' file or else the shipped one.
-        device: where the network runs, ``cpu`` or ``cuda``.
+        device: where the network runs, ``cpu``, ``cuda``, or ``auto``: on a GPU if it can.
         conventions: exact by default; of the official ones Euler decode, detector box rule
             and the y of the translation matter here.
         passes: looks at a face; from the second on, crops are cut about the landmarks of the
@@ -155,6 +155,7 @@ class FaceAnalyzer:
         wanted = quality_named(quality)
         detector = wanted.detector if detector is None else detector
         self.networks: dict[str, Path] = {}
+        device = resolve_device(device)
         load = partial(load_regressor, device=device, threads=threads)
         # Side by side: each of these inflates what it reads, or prepares a graph.
         with ThreadPoolExecutor(thread_name_prefix="load") as pool:

@@ -19,6 +19,14 @@ from .base import EXPECTED_NME, GraphRegressor
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
+_TOO_NEW = (
+    "unsupported model ir version",
+    "under development and support for this is limited",  # of an operator set
+    "could not find an implementation",
+    "is not a registered function/op",
+)
+"""What ONNX Runtime says of files that are whole."""
+
 
 class OnnxRegressor(GraphRegressor):
     """ONNX Runtime behind :class:`~synergynet.regression.base.ParamsRegressor`.
@@ -37,9 +45,12 @@ class OnnxRegressor(GraphRegressor):
         try:
             self._session = open_session(path, threads=threads, providers=providers)
         except Exception as error:  # ONNX Runtime raises a dozen kinds for damaged files
+            raise SynergyNetError(f"{path}: {_why_not(error)}") from error
+        if self._session.get_providers()[0] != providers[0]:  # it only warns, and takes the next
             raise SynergyNetError(
-                f"{path}: not a complete ONNX model; copy or download it again"
-            ) from error
+                f"ONNX Runtime cannot use '{device}' here (no such device, driver or library); "
+                "use the device cpu, or auto"
+            )
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self._describe(
             path,
@@ -55,12 +66,23 @@ class OnnxRegressor(GraphRegressor):
         return [np.asarray(answer) for answer in answers]
 
 
+def _why_not(error: Exception) -> str:
+    """Why a file cannot be loaded, and the cure."""
+    if any(words in str(error).lower() for words in _TOO_NEW):
+        return (
+            f"made for a newer ONNX Runtime than {onnxruntime.__version__}; "
+            "pip install --upgrade onnxruntime"
+        )
+    return "not a complete ONNX model; copy or download it again"
+
+
 def _providers(device: str) -> tuple[str, ...]:
     if device not in _PROVIDERS:
         raise SynergyNetError(f"unknown device '{device}'; choose {' or '.join(_PROVIDERS)}")
     wanted = _PROVIDERS[device]
     if wanted not in onnxruntime.get_available_providers():
         raise SynergyNetError(
-            f"ONNX Runtime has no '{device}' here; use the device cpu, or install onnxruntime-gpu"
+            f"ONNX Runtime has no '{device}' here; use the device cpu or auto, or install "
+            "onnxruntime-gpu"
         )
     return (wanted,) if device == "cpu" else (wanted, _PROVIDERS["cpu"])
