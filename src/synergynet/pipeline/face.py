@@ -121,6 +121,7 @@ class Face:
                 "pitch": _rounded(pose.pitch, 3),
                 "roll": _rounded(pose.roll, 3),
                 "rotation": _rounded(pose.rotation, 6),
+                "quaternion": _rounded(pose.quaternion, 6),
                 "translation": _rounded(pose.translation, 3),
                 "scale": _significant(pose.scale),
             },
