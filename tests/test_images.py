@@ -188,12 +188,12 @@ def test_a_file_cut_off_anywhere_is_one_sentence(tmp_path, form) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_bombs_are_refused_before_they_are_decoded(tmp_path, monkeypatch, name) -> None:
-    def decode(data: bytes) -> None:
+    def decode(*_) -> None:
         raise AssertionError("decoded")
 
     monkeypatch.setattr(images, "_decode", decode)
     monkeypatch.setattr(images, "_load", decode)
-    monkeypatch.setattr(images, "MAX_PIXELS", WIDTH * HEIGHT - 1)
+    monkeypatch.setattr(images, "max_pixels", lambda: WIDTH * HEIGHT - 1)
     (tmp_path / "big").write_bytes(FORMATS[name]())
     with pytest.raises(SynergyNetError, match="48 x 32 pixels; photos may have"):
         read_image(tmp_path / "big")
@@ -209,7 +209,7 @@ def test_a_file_cut_off_in_its_header_is_one_sentence(tmp_path, name) -> None:
 
 
 def test_bmp_sizes_may_be_negative(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 30 * 20 - 1)
+    monkeypatch.setattr(images, "max_pixels", lambda: 30 * 20 - 1)
     header = struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, 30, -20, 1, 24, 0, 0, 0, 0, 0, 0)
     (tmp_path / "top_down").write_bytes(b"BM" + header + b"\0" * 1840)
     with pytest.raises(SynergyNetError, match="30 x 20 pixels; photos may have"):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from .images import MAX_PIXELS
+from .limits import max_pixels
 from .whole_file import CannotWriteError, check_file
 
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
@@ -83,9 +83,9 @@ class VideoSource:
         pixels = self._property(cv2.CAP_PROP_FRAME_WIDTH) * self._property(
             cv2.CAP_PROP_FRAME_HEIGHT
         )
-        if pixels > MAX_PIXELS:
+        if pixels > max_pixels():
             raise SynergyNetError(
-                f"{self.name}: frames of more than {MAX_PIXELS // 1_000_000} megapixels; "
+                f"{self.name}: frames of more than {max_pixels() / 1e6:g} megapixels; "
                 "scale the video down"
             )
         first = self._read() if opened else None

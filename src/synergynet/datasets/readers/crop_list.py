@@ -127,7 +127,9 @@ def read_list(path: Path, check: Callable[[str, Path], None] = check_name) -> li
 
 def read_params(path: Path, whitening: Whitening, count: int) -> FloatArray:
     """``param_all_norm*.pkl``, 62 or 102 wide, whitened -> (N, 62) raw float64."""
-    labels = np.asarray(load_pickle(path, max_bytes=_MAX_LABEL_BYTES))
+    labels = load_pickle(path, max_bytes=_MAX_LABEL_BYTES)
+    if not isinstance(labels, np.ndarray):
+        raise SynergyNetError(f"{path}: holds no array of labels but a {type(labels).__name__}")
     if labels.ndim != 2 or labels.shape[1] < N_PARAMS or labels.shape[0] != count:
         raise SynergyNetError(
             f"{path}: labels have shape {labels.shape}, expected ({count}, 62) or ({count}, 102) "
