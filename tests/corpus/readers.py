@@ -382,5 +382,3 @@ def _tablepart(path: Path) -> object:
     from synergynet.jobs.shards import _earlier
 
     return _earlier(path, [(Path("a.jpg"), Path("out/a")), (Path("b.jpg"), Path("out/b"))])
-
-

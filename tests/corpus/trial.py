@@ -90,9 +90,7 @@ def _until_one_dies(files: list[tuple[str, Path]]) -> list[Result]:
         lines.put("")
 
     threads = [threading.Thread(target=read, daemon=True)]
-    threads.append(
-        threading.Thread(target=lambda: errors.extend(child.stderr or ()), daemon=True)
-    )
+    threads.append(threading.Thread(target=lambda: errors.extend(child.stderr or ()), daemon=True))
     for thread in threads:
         thread.start()
     results: list[Result] = []

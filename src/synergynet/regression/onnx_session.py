@@ -34,25 +34,30 @@ class OnnxRegressor(GraphRegressor):
 
     def __init__(self, path: str | Path, *, device: str = "cpu", threads: int = 0) -> None:
         providers = _providers(device)
+        self._source = path
         try:
             self._session = open_session(path, threads=threads, providers=providers)
-        except Exception as error:  # ONNX Runtime raises a dozen kinds for damaged files
+            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            takes = [p.shape if p.type == "tensor(float)" else [p.type] for p in inputs]
+            gives = {port.name: port.shape[-1] if port.shape else None for port in outputs}
+        except Exception as error:  # of a dozen kinds, UnicodeDecodeError among them
             raise SynergyNetError(
                 f"{path}: not a complete ONNX model; copy or download it again"
             ) from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        self._describe(
-            path,
-            self._session.get_modelmeta().custom_metadata_map,
-            [port.shape if port.type == "tensor(float)" else [port.type] for port in inputs],
-            {port.name: port.shape[-1] if port.shape else None for port in outputs},
-        )
+        self._describe(path, metadata, takes, gives)
         self._input = inputs[0].name
         self._outputs = [outputs[0].name, *([EXPECTED_NME] if self.assessed else [])]
 
     def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
-        answers = self._session.run(self._outputs, {self._input: planes})
-        return [np.asarray(answer) for answer in answers]
+        try:
+            answers = self._session.run(self._outputs, {self._input: planes})
+            return [np.asarray(answer, dtype=np.float32) for answer in answers]
+        except Exception as error:  # of a dozen kinds
+            raise SynergyNetError(
+                f"{self._source}: the network fails on {len(planes)} crops "
+                f"({' '.join(str(error).split())[:200]}); export it again with synergynet export"
+            ) from error
 
 
 def _providers(device: str) -> tuple[str, ...]:
