@@ -137,13 +137,20 @@ def place_results(photos: Sequence[Photo], output: str | Path) -> list[Path]:
     for photo in photos:
         folder = Path(output) / photo.below
         start = _absolute(folder)
-        stem, number = photo.path.stem, 1
+        own = _stem(photo.path)
+        stem, number = own, 1
         while (key := os.path.join(start, stem).casefold()) in used or key in reserved:  # noqa: PTH118
             number += 1
-            stem = f"{photo.path.stem}-{number}"
+            stem = f"{own}-{number}"
         used.add(key)
         bases.append(folder / stem)
     return bases
+
+
+def _stem(photo: Path) -> str:
+    """The stem of a photo's results. That of ``..jpg`` is a folder, ``.``, or the one above it."""
+    stem = photo.stem.replace("\0", "_")
+    return stem if stem.strip(".") else "_" * max(1, len(stem))
 
 
 def _in_folder(folder: Path, output: Path, recursive: bool) -> list[Photo]:

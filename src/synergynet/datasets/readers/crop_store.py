@@ -99,7 +99,7 @@ def crop_files(folder: Path, names: Sequence[str]) -> LazyCrops:
         if parent not in listings:
             listings[parent] = _listing(folder / parent)
         # Some file systems take a name that is not spelt as in their listing.
-        if base not in listings[parent] and not (folder / name).is_file():
+        if base not in listings[parent] and not _is_file(folder / name):
             raise SynergyNetError(f"{folder / name}: missing")
     return unchecked_files(folder, names)
 
@@ -112,6 +112,13 @@ def unchecked_files(folder: Path, names: Sequence[str]) -> LazyCrops:
 def read_crop(file: Path) -> NDArray[np.uint8]:
     """(120, 120, 3) uint8 BGR; SynergyNetError if it is missing or no such picture."""
     return decode_crop(read_crop_bytes(file), file)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _listing(folder: Path) -> set[str]:
