@@ -1,6 +1,10 @@
 """Files: read arrays that a stranger made, write so that a file appears whole or not at all."""
 
+import errno
 import os
+import re
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,26 +78,83 @@ def read_npy(path: Path, *, max_bytes: int, cure: str) -> NDArray[Any]:
 
 @contextmanager
 def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
-    """A path to write to; it replaces ``target`` only if the block succeeds.
+    """A path to write to; its content becomes that of ``target`` only if the block succeeds.
+
+    A regular file is replaced at once and keeps its permissions; of a link, the file that it
+    points to. Where a file cannot be replaced (it is mounted by itself, or its folder is
+    read-only), and into devices, pipes and this process's open files (``/dev/stdout``), the
+    content is copied at the end.
 
     Args:
         name: file name of the path to write to; some formats store it. ``target``'s by default.
 
     Raises:
-        SynergyNetError: the folder does not exist.
+        SynergyNetError: the folder does not exist, or the target is one.
         CannotWriteError: the system refuses.
     """
-    if not target.parent.is_dir():
-        raise SynergyNetError(f"{target}: the folder {target.parent} does not exist; create it")
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as folder:
+        final = _final(target)
+        before = _stat(final)
+        replace = before is None or stat.S_ISREG(before.st_mode)
+        if before is not None and stat.S_ISDIR(before.st_mode):
+            raise SynergyNetError(f"{target}: a folder; give the name of a file")
+        if before is None and not final.parent.is_dir():
+            raise SynergyNetError(f"{target}: the folder {final.parent} does not exist; create it")
+        beside = before is None or os.access(final.parent, os.W_OK)
+        beside = beside and replace and not _is_open_file(final)
+        where = final.parent if beside else None
+        with tempfile.TemporaryDirectory(dir=where, prefix=".partial-") as folder:
             partial = Path(folder) / (name or target.name)
             yield partial
-            with partial.open("rb+") as stream:
-                os.fsync(stream.fileno())  # a power cut must not leave an empty file
-            partial.replace(target)
+            if not (beside and _replaced(final, partial, before)):
+                _copy(partial, final)
     except OSError as error:
         raise _refused(target, error) from error
+
+
+def _final(target: Path) -> Path:
+    """``target``, or where its links lead: the last one before ``/proc``, whose are no files."""
+    for _ in range(40):  # as many links as Linux follows
+        if _is_open_file(target) or not target.is_symlink():
+            return target
+        target = target.parent / target.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _is_open_file(path: Path) -> bool:
+    """Whether it stands for a file that is open already, as ``/dev/stdout`` does."""
+    where = os.path.realpath(path.parent)
+    return where == "/dev/fd" or re.fullmatch(r"/proc/[^/]+/(task/[0-9]+/)?fd", where) is not None
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _replaced(target: Path, partial: Path, before: os.stat_result | None) -> bool:
+    """Move ``partial`` to ``target``; False if only its content could be."""
+    with partial.open("rb+") as stream:
+        os.fsync(stream.fileno())  # a power cut must not leave an empty file
+    if before is not None:
+        partial.chmod(stat.S_IMODE(before.st_mode))
+    try:
+        partial.replace(target)
+    except OSError as error:
+        if error.errno != errno.EBUSY:  # of a file that is mounted by itself
+            raise
+        return False
+    return True
+
+
+def _copy(partial: Path, target: Path) -> None:
+    """Write the content of ``partial`` into what is there; an open file goes on where it was."""
+    own = _is_open_file(target) and os.path.realpath(target.parent) == f"/proc/{os.getpid()}/fd"
+    opened = os.dup(int(target.name)) if own and target.name.isdigit() else str(target)
+    with partial.open("rb") as content, open(opened, "wb") as stream:  # noqa: PTH123  (a number)
+        shutil.copyfileobj(content, stream)
 
 
 def write_whole(target: Path, data: bytes) -> Path:
