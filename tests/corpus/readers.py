@@ -286,7 +286,7 @@ def _json(path: Path) -> object:
     with folder_for(path) as folder:
         photo = Path("a.jpg")
         shutil.copyfile(path, folder / "a.json")
-        before = os.getcwd()
+        before = Path.cwd()
         os.chdir(folder)
         try:
             photo.write_bytes(b"")

@@ -1,5 +1,6 @@
 """The ``synergynet`` command. A new command is one line of ``COMMANDS``."""
 
+import contextlib
 import os
 import sys
 from importlib import import_module
@@ -61,10 +62,26 @@ class App(typer.Typer):
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
         try:
-            return super().__call__(*args, **kwargs)
+            try:
+                return super().__call__(*args, **kwargs)
+            finally:
+                sys.stdout.flush()
         except SynergyNetError as error:
             report_error(error)
-            sys.exit(1)
+        except OSError as error:  # files have sentences of their own: it is a full disk at stdout
+            if not isinstance(error, BrokenPipeError):  # nobody reads on, as after head -1
+                where = error.filename or "standard output"
+                report_error(f"{where}: cannot be used ({error.strerror or error})")
+            _discard_output()
+        sys.exit(1)
+
+
+def _discard_output() -> None:
+    """What is left in stdout's buffer goes nowhere, so that Python's last flush cannot fail."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def report_error(error: SynergyNetError | str) -> None:

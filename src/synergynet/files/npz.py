@@ -72,7 +72,9 @@ def _array(name: str, stream: IO[bytes], size: int, kinds: str) -> NDArray[Any]:
     dtype, shape, fortran, start = _header(name, stream)
     if dtype.kind not in kinds:
         raise ValueError(f"{name}: holds {dtype}, which it should not")
-    if math.prod(shape) * dtype.itemsize != size - start or (math.prod(shape) and size == start):
+    items = math.prod(shape)
+    # Items of no bytes would be as many as the header likes.
+    if items * dtype.itemsize != size - start or (items and size == start):
         raise ValueError(f"{name}: does not fill its shape")
     content = stream.read(size - start)
     if len(content) != size - start:

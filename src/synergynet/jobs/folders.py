@@ -102,7 +102,7 @@ def read_list(file: str | Path) -> list[Photo]:
     if name.lower().endswith(".jsonl"):
         try:
             lines = [str(json.loads(line)["file"]) for line in lines]
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise SynergyNetError(f'{name}: each line must be like {{"file": "a.jpg"}}') from error
     paths = [Path(line) for line in lines]
     if not paths:

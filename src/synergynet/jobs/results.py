@@ -220,7 +220,8 @@ def _is_face(face: Mapping[str, Any]) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < _HUGE  # type: ignore[operator]
+    # Booleans are no numbers here; NaN is not less than anything.
+    return isinstance(value, int | float) and type(value) is not bool and abs(value) < _HUGE
 
 
 def _write_face(

@@ -227,7 +227,7 @@ def _read_run(about: Path) -> Run | None:
     try:
         content = json.loads(about.read_bytes())
         return Run(content["key"], content["photos"], content["per_part"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 

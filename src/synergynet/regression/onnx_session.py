@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
 from ..files.onnx_session import open_session
+from ..files.shipped import check_shipped
 from ..geometry.params import FloatArray
 from .base import EXPECTED_NME, GraphRegressor
 
@@ -35,6 +36,7 @@ class OnnxRegressor(GraphRegressor):
     def __init__(self, path: str | Path, *, device: str = "cpu", threads: int = 0) -> None:
         providers = _providers(device)
         self._source = path
+        check_shipped(Path(path))
         try:
             self._session = open_session(path, threads=threads, providers=providers)
             inputs, outputs = self._session.get_inputs(), self._session.get_outputs()

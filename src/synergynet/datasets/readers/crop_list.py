@@ -159,7 +159,7 @@ def trusted(
     if not quality.is_file():
         raise SynergyNetError(f"{quality}: no such file; name the labels.npz in data.quality")
     try:
-        pixels = read_npz(quality, {_DISAGREEMENT: "f"}, max_bytes=_MAX_QUALITY_BYTES)[
+        pixels = read_npz(quality, {_DISAGREEMENT: "fiu"}, max_bytes=_MAX_QUALITY_BYTES)[
             _DISAGREEMENT
         ]
     except Exception as error:  # zipfile and zlib raise many kinds on broken files

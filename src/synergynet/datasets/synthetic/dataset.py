@@ -137,7 +137,7 @@ def decode_depth(value: NDArray[np.uint16]) -> NDArray[np.float32]:
 def _is_finished(output: Path, settings: dict[str, object]) -> bool:
     try:
         found = json.loads((output / RECORD).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return bool(found == settings) and (output / TRAIN_LIST).is_file()
 

@@ -74,11 +74,11 @@ def _arrays(source: Path, state: OrderedDict[object, object]) -> dict[str, np.nd
     entries: dict[str, np.ndarray] = {}
     total = 0
     for name, value in state.items():
-        plain = isinstance(value, Tensor) and type(value) in (Tensor, nn.Parameter)
-        if not plain or not isinstance(name, str):
+        if not isinstance(value, Tensor) or not isinstance(name, str):
             raise SynergyNetError(f"{source}: 'state_dict' must hold tensors only.")
         tensor = value.detach()
-        dense = tensor.layout == torch.strided and tensor.device.type == "cpu"
+        dense = type(value) in (Tensor, nn.Parameter) and tensor.device.type == "cpu"
+        dense = dense and tensor.layout == torch.strided
         dense = dense and not tensor.is_quantized and not tensor.is_nested
         size = tensor.numel() * tensor.element_size() if dense else 0
         total += size
