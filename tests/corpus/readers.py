@@ -172,15 +172,24 @@ def _ict(path: Path) -> object:
 
     with folder_for(path) as folder:
         layout = ict.Layout(n_vertices=80, n_face=72, jaw_line={})
-        data = path.read_bytes()
-        shutil.copyfile(path, folder / ("vertex_indices.json" if data[:1] == b"{" else ict.NEUTRAL))
-        if data[:1] == b"{":
-            (folder / ict.NEUTRAL).write_bytes(b"v 0 0 0\n" * 80)
-        else:
-            names = [f"unit{i}" for i in range(12)]
-            config = {"idx_to_landmark_verts": list(range(68)), "expressions": names}
-            (folder / "vertex_indices.json").write_text(json.dumps(config))
+        names = [f"unit{i}" for i in range(12)]
+        config = {"idx_to_landmark_verts": list(range(68)), "expressions": names}
+        (folder / "vertex_indices.json").write_text(json.dumps(config))
+        for name in (*names, *(f"identity{k:03d}" for k in range(40)), Path(ict.NEUTRAL).stem):
+            (folder / f"{name}.obj").write_bytes(small_obj(len(name)))
+        replaced = "vertex_indices.json" if path.read_bytes()[:1] == b"{" else ict.NEUTRAL
+        shutil.copyfile(path, folder / replaced)
         return ict.load_ict(folder, layout=layout)
+
+
+@lru_cache(maxsize=None)
+def small_obj(seed: int = 0) -> bytes:
+    """80 vertices in a sheet, high above the chin's neck."""
+    rng = np.random.default_rng(seed)
+    lines = [f"v {k % 9 - 4 + x:.3f} {k // 9:.3f} 5.0" for k, x in enumerate(rng.uniform(0, 1, 80))]
+    lines += [f"vt {k / 80:.3f} {k / 90:.3f}" for k in range(80)]
+    lines += [f"f {k + 1}/{k + 1} {k + 2}/{k + 2} {k + 3}/{k + 3}" for k in range(70)]
+    return "\n".join(lines).encode()
 
 
 # --- Weights
@@ -231,6 +240,13 @@ def _onnx(path: Path) -> object:
 
 @reader("ckpt")
 def _ckpt(path: Path) -> object:
+    from synergynet.weights.ckpt import read_ckpt
+
+    return read_ckpt(path)
+
+
+@reader("ckpt-weights")
+def _ckpt_weights(path: Path) -> object:
     from synergynet.weights.ckpt_weights import read_ckpt_weights
 
     return read_ckpt_weights(path)
@@ -317,7 +333,12 @@ def _croplist(path: Path) -> object:
     from synergynet.datasets.readers.crop_list import read_list
     from synergynet.datasets.readers.crop_store import crop_files
 
+    import cv2
+
     with folder_for(path) as folder:
+        (folder / "a").mkdir()
+        for name in ("a/0.jpg", "a/1.jpg"):
+            cv2.imwrite(str(folder / name), np.zeros((120, 120, 3), np.uint8))
         return crop_files(folder, read_list(path)).load()
 
 
@@ -362,6 +383,8 @@ def _index(path: Path) -> object:
     from synergynet.datasets.readers.shards import INDEX_NAME, read_shards
 
     with folder_for(path) as folder:
+        with contextlib.suppress(OSError):  # fuzzers have no shard beside it
+            shutil.copyfile(path.with_name("shard"), folder / "000000.tar")
         shutil.copyfile(path, folder / INDEX_NAME)
         return read_shards([folder])
 

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ SECONDS = 5.0
 """That one small file may take; the processors are shared."""
 _ADDRESS_SPACE = 3 << 30  # beyond what the process has at first: asking for more fails
 _PATIENCE = 30.0
-_OUT_OF_MEMORY = ("memory", "bad_alloc", "allocate")
+_OUT_OF_MEMORY = ("enough memory", "out of memory", "bad_alloc", "allocate")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _until_one_dies(files: list[tuple[str, Path]]) -> list[Result]:
         child.wait()
 
 
-def _resident_mb(what: str) -> float:
+def resident_mb(what: str) -> float:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(what):
             return int(line.split()[1]) / 1024
@@ -128,37 +128,45 @@ def _forget_the_peak() -> None:
 
 def attempt(name: str, path: Path) -> dict[str, object]:
     """Read one file here."""
-    from synergynet.errors import SynergyNetError
-
     from .readers import READERS
 
-    gc.collect()
     _forget_the_peak()
-    before, clock = _resident_mb("VmRSS"), time.perf_counter()
-    end, text = "ok", ""
-    try:
-        READERS[name](path)
-    except SynergyNetError as error:
-        end, text = "refused", str(error)
-        cause: BaseException | None = error
-        while cause is not None:  # asked for more than there is
-            if isinstance(cause, MemoryError) or (
-                not isinstance(cause, SynergyNetError)
-                and any(word in str(cause) for word in _OUT_OF_MEMORY)
-            ):
-                end, text = "raised", f"out of memory, then {text}"
-            cause = cause.__cause__ or cause.__context__
-    except BaseException:
-        end, text = "raised", traceback.format_exc()[-1500:]
+    before, clock = resident_mb("VmRSS"), time.perf_counter()
+    end, text = _ended(READERS[name], path)
     return {
         "end": end,
         "text": text[:2000],
         "seconds": time.perf_counter() - clock,
-        "megabytes": _resident_mb("VmHWM") - before,
+        "megabytes": resident_mb("VmHWM") - before,
     }
 
 
+def attempt_plainly(reader: Callable[[Path], object], path: Path) -> str | None:
+    """What is wrong with how a reader ended, if anything; without its memory and time."""
+    end, text = _ended(reader, path)
+    return text if end == "raised" else None
+
+
+def _ended(reader: Callable[[Path], object], path: Path) -> tuple[str, str]:
+    from synergynet.errors import SynergyNetError
+
+    try:
+        reader(path)
+    except SynergyNetError as error:
+        cause: BaseException | None = error
+        while cause is not None:  # it asked for more than there is
+            said = "" if isinstance(cause, SynergyNetError) else str(cause)
+            if isinstance(cause, MemoryError) or any(word in said for word in _OUT_OF_MEMORY):
+                return "raised", f"out of memory, then {error}"
+            cause = cause.__cause__ or cause.__context__
+        return "refused", str(error)
+    except BaseException:
+        return "raised", traceback.format_exc()[-1500:]
+    return "ok", ""
+
+
 def main() -> None:
+    os.environ.setdefault("SYNERGYNET_MAX_MEGAPIXELS", "20")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     known: set[str] = set()
@@ -168,7 +176,8 @@ def main() -> None:
             known.add(name)
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
             attempt(name, Path(path))
-            size = int(_resident_mb("VmSize") * (1 << 20)) + _ADDRESS_SPACE
+            gc.freeze()
+            size = int(resident_mb("VmSize") * (1 << 20)) + _ADDRESS_SPACE
             resource.setrlimit(resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
         print(json.dumps(attempt(name, Path(path))), flush=True)
 

@@ -306,7 +306,7 @@ def _read_rows(part: Path) -> list[dict[str, Any]] | None:
 
     try:
         return parquet.read_table(part, columns=["file", "faces", "error"]).to_pylist()
-    except (OSError, ArrowException):
+    except (OSError, ArrowException, ValueError):  # of damaged texts
         return None
 
 

@@ -43,13 +43,14 @@ class OnnxRegressor(GraphRegressor):
             metadata = self._session.get_modelmeta().custom_metadata_map
             takes = [p.shape if p.type == "tensor(float)" else [p.type] for p in inputs]
             gives = {port.name: port.shape[-1] if port.shape else None for port in outputs}
+            names = [port.name for port in (*inputs, *outputs)]
         except Exception as error:  # of a dozen kinds, UnicodeDecodeError among them
             raise SynergyNetError(
                 f"{path}: not a complete ONNX model; copy or download it again"
             ) from error
         self._describe(path, metadata, takes, gives)
-        self._input = inputs[0].name
-        self._outputs = [outputs[0].name, *([EXPECTED_NME] if self.assessed else [])]
+        self._input, first = names[0], names[len(inputs)]
+        self._outputs = [first, *([EXPECTED_NME] if self.assessed else [])]
 
     def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
         try:
