@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from pathlib import Path
-
 import pytest
-from corpus.make import corpus_files, seed_files
-from corpus.readers import READERS
-from corpus.seeds import SEEDS
-from corpus.trial import MEMORY_MB, SECONDS, trial
+from corpus.make import corpus_files
+from corpus.trial import trial
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,7 @@ def _ict(path: Path) -> object:
         return ict.load_ict(folder, layout=layout)
 
 
-@lru_cache(maxsize=None)
+@cache
 def small_obj(seed: int = 0) -> bytes:
     """80 vertices in a sheet, high above the chin's neck."""
     rng = np.random.default_rng(seed)
@@ -330,10 +330,10 @@ def _settings_in(path: Path) -> Any:
 
 @reader("croplist")
 def _croplist(path: Path) -> object:
+    import cv2
+
     from synergynet.datasets.readers.crop_list import read_list
     from synergynet.datasets.readers.crop_store import crop_files
-
-    import cv2
 
     with folder_for(path) as folder:
         (folder / "a").mkdir()
