@@ -287,9 +287,12 @@ def test_an_interrupt_lets_the_photo_at_work_be_finished(work, monkeypatch) -> N
 
 def test_stopped_workers_begin_nothing(work, tmp_path) -> None:
     job, items = work
-    (tmp_path / "stop").touch()
-    assert batch._several(replace(job, stop=tmp_path / "stop"), items) == []
-    assert len(batch._several(job, items)) == 4
+    job, chunk = replace(job, notes=tmp_path / "notes"), list(enumerate(items))
+    (tmp_path / "notes").mkdir()
+    assert len(batch._several(job, chunk)) == 4
+    assert not list((tmp_path / "notes").iterdir())
+    (tmp_path / "notes" / "stop").touch()
+    assert batch._several(job, chunk) == []
 
 
 def test_the_summary_has_a_row_per_face_and_per_photo_without(work, tmp_path, tiny_model) -> None:

@@ -190,12 +190,12 @@ def test_a_file_cut_off_anywhere_is_one_sentence(tmp_path, form) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_bombs_are_refused_before_they_are_decoded(tmp_path, monkeypatch, name) -> None:
-    def decode(data: bytes) -> None:
+    def decode(*_) -> None:
         raise AssertionError("decoded")
 
     monkeypatch.setattr(images, "_decode", decode)
     monkeypatch.setattr(images, "_load", decode)
-    monkeypatch.setattr(images, "MAX_PIXELS", WIDTH * HEIGHT - 1)
+    monkeypatch.setattr(images, "max_pixels", lambda: WIDTH * HEIGHT - 1)
     (tmp_path / "big").write_bytes(FORMATS[name]())
     with pytest.raises(SynergyNetError, match="48 x 32 pixels; photos may have"):
         read_image(tmp_path / "big")
@@ -213,7 +213,7 @@ def test_a_file_cut_off_in_its_header_is_one_sentence(tmp_path, name) -> None:
 
 
 def test_bmp_sizes_may_be_negative(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 30 * 20 - 1)
+    monkeypatch.setattr(images, "max_pixels", lambda: 30 * 20 - 1)
     header = struct.pack("<IIIIiiHHIIiiII", 0, 0, 54, 40, 30, -20, 1, 24, 0, 0, 0, 0, 0, 0)
     (tmp_path / "top_down").write_bytes(b"BM" + header + b"\0" * 1840)
     with pytest.raises(SynergyNetError, match="30 x 20 pixels; photos may have"):
@@ -290,7 +290,7 @@ def test_floating_point_values_that_are_no_picture_are_one_sentence(tmp_path, va
 
 
 def test_deep_pictures_may_have_fewer_pixels(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", RAMP.shape[0] * RAMP.shape[1])
+    monkeypatch.setenv("SYNERGYNET_MAX_MEGAPIXELS", str(RAMP.shape[0] * RAMP.shape[1] / 1e6))
     for dtype, fits in ((np.uint16, True), (np.float32, False), (np.float64, False)):
         (tmp_path / "a").write_bytes(cv2.imencode(".tiff", RAMP.astype(dtype))[1].tobytes())
         if fits:

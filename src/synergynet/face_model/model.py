@@ -82,7 +82,8 @@ class FaceModel:
             value = np.asarray(getattr(self, name))
             if value.shape != shape:
                 self._refuse(f"{name} has shape {value.shape}, expected {shape}")
-            if dtype is np.int32 and value.size and (value.min() < 0 or value.max() >= n):
+            # Written so that NaN, which is not less than anything, fails too.
+            if dtype is np.int32 and value.size and not (value.min() >= 0 and value.max() < n):
                 self._refuse(f"{name} points outside its {n} vertices")
             value = np.ascontiguousarray(value, dtype=dtype)
             if dtype is np.float32 and not np.isfinite(value).all():

@@ -1,9 +1,10 @@
 """Open Head: the face model that ships with the package (CC0)."""
 
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 
 from ..errors import SynergyNetError
+from ..files.shipped import check_shipped
 from .model import FaceModel
 from .npz import load_npz
 
@@ -16,9 +17,9 @@ def load_open_head() -> FaceModel:
 
     Landmarks mean what the 300W-LP and AFLW2000-3D annotation means.
     """
-    resource = files("synergynet.face_model") / "data" / "open_head.npz"
-    with resource.open("rb") as stream:
-        model = load_npz(stream, label="the shipped open_head.npz")
+    file = Path(__file__).parent / "data" / "open_head.npz"
+    check_shipped(file)
+    model = load_npz(file, label="the shipped open_head.npz")
     model.load_again_by(_again)
     return model
 

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from .partial import partial_folder
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """Of the web; ``pathlib`` makes one slash of two. Drives have one letter."""
@@ -127,8 +127,8 @@ def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
         beside = before is None or os.access(final.parent, os.W_OK)
         beside = beside and replace and not _is_descriptor(final)
         where = final.parent if beside else None
-        with tempfile.TemporaryDirectory(dir=where, prefix=".partial-") as folder:
-            partial = Path(folder) / (name or target.name)
+        with partial_folder(where) as folder:
+            partial = folder / (name or target.name)
             yield partial
             if not (beside and _replaced(final, partial, before)):
                 _copy(partial, final)

@@ -105,7 +105,7 @@ def read_list(file: str | Path) -> list[Photo]:
     if name.lower().endswith(".jsonl"):
         try:
             lines = [str(json.loads(line)["file"]) for line in lines]
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise SynergyNetError(f'{name}: each line must be like {{"file": "a.jpg"}}') from error
     paths = [Path(line) for line in lines]
     if not paths:
@@ -140,10 +140,11 @@ def place_results(photos: Sequence[Photo], output: str | Path) -> list[Path]:
     for photo in photos:
         folder = Path(output) / photo.below
         start = _absolute(folder)
-        stem, number = photo.path.stem, 1
+        own = _stem(photo.path)
+        stem, number = own, 1
         while (key := _key(start, stem)) in used or key in reserved:
             number += 1
-            stem = f"{photo.path.stem}-{number}"
+            stem = f"{own}-{number}"
         used.add(key)
         bases.append(folder / stem)
     return bases
@@ -151,6 +152,12 @@ def place_results(photos: Sequence[Photo], output: str | Path) -> list[Path]:
 
 def _key(folder: str, stem: str) -> str:
     return without_spaces(os.path.join(folder, stem).casefold())  # noqa: PTH118  (fast)
+
+
+def _stem(photo: Path) -> str:
+    """The stem of a photo's results. That of ``..jpg`` is a folder, ``.``, or the one above it."""
+    stem = photo.stem.replace("\0", "_")
+    return stem if stem.strip(".") else "_" * max(1, len(stem))
 
 
 def _in_folder(folder: Path, output: Path, recursive: bool) -> list[Photo]:

@@ -31,6 +31,8 @@ STEPS = ("reading", "detection", "regression", "decode", "drawing", "writing")
 _SETTINGS = "made_with"
 _MAX_JSON_BYTES = 64 << 20
 _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # other photos would fare no better
+_ANGLES = ("yaw", "pitch", "roll", "scale")
+_HUGE = 1e300
 _BRIEF = ("box", "score", "confidence", "expected_nme_percent", "pose")
 
 
@@ -203,11 +205,33 @@ def earlier_results(photo: Path, base: Path, settings: Mapping[str, Any]) -> Out
         if content["image"] != str(photo) or content[_SETTINGS] != settings:
             return None
         faces = [_brief(face) for face in content["faces"]]
-        size = int(content["width"]), int(content["height"])
-        left_out = int(content["left_out"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        size = content["width"], content["height"]
+        left_out = content["left_out"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
+    whole = all(type(side) is int and 0 < side < 1 << 31 for side in size)
+    counted = type(left_out) is int and 0 <= left_out < 1 << 31
+    if not whole or not counted or not all(map(_is_face, faces)):
+        return None  # damaged, or edited: it is made again
     return Outcome(photo, base, size, faces, left_out, skipped=True)
+
+
+def _is_face(face: Mapping[str, Any]) -> bool:
+    """Whether what :func:`_brief` took from a file is what summaries need."""
+    pose, box = face["pose"], face["box"]
+    if not isinstance(pose, dict) or not isinstance(box, list) or len(box) != 4:
+        return False
+    shift = pose.get("translation")
+    if not isinstance(shift, list) or len(shift) != 3:
+        return False
+    sure = [*box, *shift, face["score"], *(pose.get(name) for name in _ANGLES)]
+    perhaps = [face["confidence"], face["expected_nme_percent"]]
+    return all(map(_is_number, [*sure, *(value for value in perhaps if value is not None)]))
+
+
+def _is_number(value: object) -> bool:
+    # Booleans are no numbers here; NaN is not less than anything.
+    return isinstance(value, int | float) and type(value) is not bool and abs(value) < _HUGE
 
 
 def _write_face(

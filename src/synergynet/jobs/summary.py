@@ -47,6 +47,8 @@ SHAPE_COLUMNS = dict.fromkeys(("rotation", "landmarks", "identity", "expression"
 
 SUFFIXES = (".csv", ".parquet")
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
 
 def names_summary(path: Path) -> bool:
     """Whether its ending tells what to write; into pipes and devices it is CSV."""
@@ -79,7 +81,7 @@ def write_summary(path: str | Path, outcomes: Iterable[Outcome]) -> Path:
     if _is_parquet(path):
         return write_whole(Path(path), parquet_bytes(rows))
     text = io.StringIO(newline="")
-    _csv_writer(text).writerows(rows)
+    _csv_writer(text).writerows(map(_as_cells, rows))
     return write_whole(Path(path), text.getvalue().encode())
 
 
@@ -104,7 +106,7 @@ def join_summaries(path: str | Path, parts: Iterable[Path]) -> Path:
             with partial.open("w", encoding="utf-8", newline="") as stream:
                 rows = _csv_writer(stream)
                 for table in tables:
-                    rows.writerows(table.to_pylist())
+                    rows.writerows(map(_as_cells, table.to_pylist()))
     return target
 
 
@@ -171,6 +173,14 @@ def _csv_writer(stream: IO[str]) -> "csv.DictWriter[str]":
     writer = csv.DictWriter(stream, list(COLUMNS), lineterminator="\n")
     writer.writeheader()
     return writer
+
+
+def _as_cells(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Texts that a spreadsheet would take for a formula begin with ``./``; paths stay paths."""
+    return {
+        name: f"./{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
+        for name, value in row.items()
+    }
 
 
 def _schema(columns: Mapping[str, str]) -> "pyarrow.Schema":

@@ -50,7 +50,13 @@ class OpenVinoRegressor(GraphRegressor):
         return self._again, ()
 
     def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
-        answers = self._compiled(planes)
+        try:
+            answers = self._compiled(planes)
+        except RuntimeError as error:
+            raise SynergyNetError(
+                f"the network fails on {len(planes)} crops "
+                f"({' '.join(str(error).split())[:200]}); export it again with synergynet export"
+            ) from error
         return [np.array(answers[i]) for i in range(1 + self.assessed)]
 
 
