@@ -65,6 +65,13 @@ class App(typer.Typer):
         except SynergyNetError as error:
             report_error(error)
             sys.exit(1)
+        except RuntimeError as error:
+            if "start new thread" not in str(error):
+                raise
+            report_error(
+                "the system allows no more threads: raise its limit on processes, ulimit -u"
+            )
+            sys.exit(1)
 
 
 def report_error(error: SynergyNetError | str) -> None:

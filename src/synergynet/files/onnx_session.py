@@ -22,7 +22,7 @@ def open_session(
     BLAS. Spinning as long as it takes from one layer to the next saves a sixth of a face's time.
 
     Args:
-        threads: of one call; 0 for ``default_threads``.
+        threads: of one call; 0 for ``default_threads``. 1 where the system starts no more.
         providers: in order of preference.
 
     Raises:
@@ -35,7 +35,14 @@ def open_session(
         options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_US))
     else:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+    arguments = (str(path), options, list(providers))
+    try:
+        return onnxruntime.InferenceSession(*arguments, enable_fallback=0)
+    except Exception as error:
+        if "pthread_create" not in str(error):
+            raise
+    options.intra_op_num_threads = 1  # the system allows no more; the caller's own is enough
+    return onnxruntime.InferenceSession(*arguments)
 
 
 def _version() -> tuple[int, ...]:
