@@ -74,6 +74,11 @@ class App(typer.Typer):
             except OSError as error:  # refused by the system, as any of our own files may be
                 report_error(_refused(error))
                 code = 1
+            except RuntimeError as error:
+                if "start new thread" not in str(error):
+                    raise
+                report_error("the system allows no more threads: raise its limit, ulimit -u")
+                code = 1
             except MemoryError:
                 report_error("not enough memory")
                 code = 1

@@ -21,7 +21,7 @@ class Session(onnxruntime.InferenceSession):  # type: ignore[misc]
     def __init__(
         self, again: partial["Session"], path: str, options: Any, providers: Sequence[str]
     ) -> None:
-        super().__init__(path, options, providers=list(providers))
+        super().__init__(path, options, list(providers), enable_fallback=0)
         self._again = again
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -38,7 +38,7 @@ def open_session(
     BLAS. Spinning as long as it takes from one layer to the next saves a sixth of a face's time.
 
     Args:
-        threads: of one call; 0 for ``default_threads``.
+        threads: of one call; 0 for ``default_threads``. 1 where the system starts no more.
         providers: in order of preference.
 
     Raises:
@@ -52,6 +52,12 @@ def open_session(
     else:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     again = partial(open_session, path, threads=threads, providers=providers)
+    try:
+        return Session(again, str(path), options, providers)
+    except Exception as error:
+        if "pthread_create" not in str(error):
+            raise
+    options.intra_op_num_threads = 1  # the system allows no more; the caller's own is enough
     return Session(again, str(path), options, providers)
 
 
