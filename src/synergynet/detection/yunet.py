@@ -69,15 +69,15 @@ class YuNet:
         boxes, scores, points = [], [], []
         for stride in STRIDES:
             score = outputs[f"cls_{stride}"][0, :, 0] * outputs[f"obj_{stride}"][0, :, 0]
-            score = np.sqrt(np.clip(score, 0, 1)).astype(float)
-            found = np.flatnonzero(score >= threshold)
+            found = np.flatnonzero(score >= threshold * threshold)
+            score = np.sqrt(np.clip(score[found].astype(float), 0, 1))
             rows, cols = np.divmod(found, image.shape[3] // stride)
             cells = np.stack([cols, rows], axis=1).astype(float)
             box = outputs[f"bbox_{stride}"][0, found].astype(float)
             centre, size = (cells + box[:, :2]) * stride, np.exp(box[:, 2:]) * stride
             five = outputs[f"kps_{stride}"][0, found].reshape(-1, 5, 2)
             boxes.append(np.concatenate([centre - size / 2, centre + size / 2], axis=1))
-            scores.append(score[found])
+            scores.append(score)
             points.append((cells[:, None] + five) * stride)
         best = np.argsort(-np.concatenate(scores), kind="stable")[:CANDIDATES]
         # From distances to the image edge to 0-based pixel centres of the full photo.
