@@ -146,7 +146,7 @@ def video(
 
 
 def _check_outputs(source: Path | None, output: Path | None, json_lines: Path | None) -> None:
-    from ..files.video import CODECS
+    from ..files.video_output import CODECS
 
     if output is not None and output.suffix.lower() not in CODECS:
         raise SynergyNetError(
