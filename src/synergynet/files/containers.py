@@ -13,6 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from .film_names import ONLY_FILMS, ffmpeg_input, for_ffmpeg
+
 _ISO_STARTS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _EBML = b"\x1aE\xdf\xa3"
 _HEAD_BYTES = 1 << 20
@@ -276,7 +278,9 @@ def _start_by_pyav(path: Path) -> float | None:
     except ImportError:
         return None
     try:
-        with av.open(f"file:{path.absolute()}", metadata_errors="ignore") as container:
+        with av.open(
+            for_ffmpeg(path), metadata_errors="ignore", options=ONLY_FILMS
+        ) as container:
             streams: list[Any] = list(container.streams)
             heard = [s for s in streams if s.type == "audio" and s.start_time is not None]
             sounds = [s.start_time * s.time_base for s in heard]
@@ -303,7 +307,7 @@ def _first_time(path: Path, options: list[str]) -> float | None:
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         return None
-    command = [ffmpeg, "-v", "error", "-nostdin", "-copyts", "-i", f"file:{path}", *options]
+    command = [ffmpeg, "-v", "error", "-nostdin", "-copyts", *ffmpeg_input(path), *options]
     command += ["-f", "framecrc", "-"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=60, text=True, errors="replace")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .containers import FilmHead, codec_code
-from .film_names import FORMATS, PROTOCOLS, for_ffmpeg
+from .film_names import ONLY_FILMS, for_ffmpeg
 
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _LOCK = threading.Lock()
@@ -125,7 +125,7 @@ class PyAvDecoder:
         self._container: Any = av.open(
             for_ffmpeg(path),
             metadata_errors="ignore",
-            options={"format_whitelist": FORMATS, "protocol_whitelist": PROTOCOLS},
+            options=ONLY_FILMS,
         )
         cover = 0x400  # AV_DISPOSITION_ATTACHED_PIC
         films = [s for s in self._container.streams.video if not int(s.disposition) & cover]
@@ -199,7 +199,8 @@ def _open_file(path: Path) -> cv2.VideoCapture:
     """Open with OpenCV's FFmpeg, if it has one: other back ends read names in ways of their own."""
     if cv2.CAP_FFMPEG not in cv2.videoio_registry.getBackends():
         return cv2.VideoCapture(str(path.absolute()))
-    with _LOCK, _environment(_OPTIONS, f"format_whitelist;{FORMATS}|protocol_whitelist;{PROTOCOLS}"):
+    options = "|".join(f"{key};{value}" for key, value in ONLY_FILMS.items())
+    with _LOCK, _environment(_OPTIONS, options):
         return cv2.VideoCapture(for_ffmpeg(path), cv2.CAP_FFMPEG)
 
 

@@ -25,6 +25,9 @@ FORMATS = (
 
 PROTOCOLS = "file"
 
+ONLY_FILMS = {"format_whitelist": FORMATS, "protocol_whitelist": PROTOCOLS}
+"""FFmpeg's options, by which a file that lists other files or addresses is not opened."""
+
 _LISTS = (b"ffconcat", b"#EXTM3U", b"[playlist]", b"[InternetShortcut]", b"v=0")
 _PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"II*\0", b"MM\0*", b"BM")
 _BLOCK = 1 << 20
@@ -127,6 +130,12 @@ def for_ffmpeg(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
+def ffmpeg_input(path: Path) -> list[str]:
+    """The arguments by which the ffmpeg command reads a film and nothing else."""
+    options = [word for key, value in ONLY_FILMS.items() for word in (f"-{key}", value)]
+    return [*options, "-i", for_ffmpeg(path)]
+
+
 def _check_name(source: Path) -> None:
     name = str(source)
     if source.exists():
@@ -135,12 +144,13 @@ def _check_name(source: Path) -> None:
                 f"{name}: a device; a camera is given by its number, as in --camera 0"
             )
         return
-    address = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", name)
+    address = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+", name)
     if address:
         cure = "download the film and give the file"
         if address[1].lower() in ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp"):
             cure = "read it in a loop of your own with FaceTracker (docs/video.md shows one)"
-        raise SynergyNetError(f"{name}: an address; nothing is fetched from a network, so {cure}")
+        whole = f"{address[1]}://{name[address.end() :]}"  # a Path has lost one of the strokes
+        raise SynergyNetError(f"{whole}: an address; nothing is fetched from a network, so {cure}")
     if name.isdecimal():
         raise SynergyNetError(f"{name}: no such video; for a camera say --camera {name}")
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from .film_names import ffmpeg_input, for_ffmpeg
 from .whole_file import CannotWriteError
 
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
@@ -88,9 +89,9 @@ def keep_sound(video: Path, source: Path, seconds: float, *, start: float = 0.0)
     joined = video.with_name("with_sound" + video.suffix)
     for codec in (["-c", "copy"], ["-c:v", "copy"]):
         command = [ffmpeg, "-v", "error", "-nostdin", "-y"]
-        command += ["-itsoffset", f"{start:.6f}", "-i", f"file:{video}", "-i", f"file:{source}"]
+        command += ["-itsoffset", f"{start:.6f}", *ffmpeg_input(video), *ffmpeg_input(source)]
         command += ["-map", "0:v:0", "-map", "1:a?", "-map_chapters", "1"]
-        command += [*codec, "-t", f"{start + seconds:.3f}", f"file:{joined}"]
+        command += [*codec, "-t", f"{start + seconds:.3f}", for_ffmpeg(joined)]
         try:
             # A session of its own: Ctrl-C is for us, and the file is to be finished.
             done = subprocess.run(
