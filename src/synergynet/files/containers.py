@@ -278,9 +278,7 @@ def _start_by_pyav(path: Path) -> float | None:
     except ImportError:
         return None
     try:
-        with av.open(
-            for_ffmpeg(path), metadata_errors="ignore", options=ONLY_FILMS
-        ) as container:
+        with av.open(for_ffmpeg(path), metadata_errors="ignore", options=ONLY_FILMS) as container:
             streams: list[Any] = list(container.streams)
             heard = [s for s in streams if s.type == "audio" and s.start_time is not None]
             sounds = [s.start_time * s.time_base for s in heard]

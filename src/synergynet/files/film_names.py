@@ -173,4 +173,4 @@ def _is_pipe(source: Path) -> bool:
 def _standard_input() -> BinaryIO:
     if sys.stdin is None or sys.stdin.isatty():
         raise SynergyNetError("standard input is no film; pipe one into it, or name a file")
-    return open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115, PTH123
+    return open(sys.stdin.fileno(), "rb", closefd=False)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from .containers import SELDOM_DECODED, codec_name, film_head, file_is_whole, picture_start
+from .containers import SELDOM_DECODED, codec_name, file_is_whole, film_head, picture_start
 from .decoders import Decoder, OpenCvDecoder, PyAvDecoder
 from .film_names import Film, looks_like_a_photo
 from .images import MAX_PIXELS

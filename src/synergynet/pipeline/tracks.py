@@ -1,0 +1,171 @@
+"""One face followed through a film: where to look for it next, and what cannot be it."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..geometry.boxes import next_crop, outline, overlaps, touches
+from ..geometry.crops import CropBox, crop_from_landmarks
+from ..geometry.params import FloatArray
+from ..regression.trust import LOST_BELOW
+from .face import Face
+from .likeness import OTHER, SURELY_SAME, Appearance, difference
+from .smoothing import FaceSmoother
+
+SAME_FACE_IOU = 0.5
+"""Two tracks whose landmark boxes overlap more than this follow one face."""
+
+_JUMP = 0.5
+"""Crop sides that a face may move from one frame to the next."""
+
+_GROWTH = 1.5
+"""Factor by which it may grow or shrink."""
+
+_QUICK = 0.03
+"""Crop sides per frame: for a face that moves faster, the next crop is cut ahead of it. Crops that
+stay behind make the network err the same way, and the next crop worse."""
+
+_NEAR, _NEAR_GROWTH = 1.0, 2.0
+"""Crop sides and factor of size within which a face that appears can be the one that was lost."""
+
+_SHORT_ABSENCE = 2.0
+"""Seconds after which a lost face must look much the same to get its id again."""
+
+_CLEARLY = 0.2
+"""Of two tracks on one face, the one that looks so much less like itself goes."""
+
+
+_DOUBT_BELOW = 0.97
+"""Confidence under which the detector is asked, and believed if its answer is the better one. Well
+followed faces stay above 0.99; crops that lag behind a quick face end below."""
+
+
+@dataclass(eq=False)
+class Track:
+    id: int
+    face: Face  # as the network answered, unsmoothed
+    look: Appearance
+    score: float
+    first_frame: int
+    seen: float  # seconds
+    smoother: FaceSmoother | None
+    misses: int = 0
+    motion: tuple[float, float] = (0.0, 0.0)  # pixels since the frame before
+    frames_away: int = 0
+    cut: bool = False  # lost by a cut
+
+    def follow(self, face: Face, look: Appearance, seen: float) -> None:
+        """Take the face of a new frame."""
+        if self.frames_away == 0:
+            self.motion = motion_between(self.face, face)
+        self.face, self.look, self.seen = face, self.look.after(look), seen
+        self.frames_away, self.cut = 0, False
+
+
+def trusted(face: Face) -> bool:
+    """Whether the network believes that it sees a face; True if it cannot tell."""
+    return face.confidence is None or face.confidence >= LOST_BELOW
+
+
+def doubtful(face: Face) -> bool:
+    return face.confidence is not None and face.confidence < _DOUBT_BELOW
+
+
+def more_certain(one: Face, other: Face) -> bool:
+    return (one.confidence or 0.0) > (other.confidence or 0.0)
+
+
+def with_own_box(face: Face, score: float) -> Face:
+    box = outline(face.landmarks)
+    fresh = replace(face, box=box, score=score)
+    # replace() forgets what was computed; the landmarks stay what they were.
+    fresh.__dict__.update(landmarks=face.landmarks, pose=face.pose)
+    return fresh
+
+
+def expected_crop(track: Track, shape: tuple[int, ...], rule: str) -> CropBox:
+    """Where to look for a face in a frame of this shape: about its last landmarks."""
+    box = next_crop(track.face.landmarks, track.face.crop, shape, rule)
+    dx, dy = (step * (track.frames_away + 1) for step in track.motion)
+    if math.hypot(dx, dy) < _QUICK * box.side:
+        return box
+    ahead = CropBox(box.left + dx, box.top + dy, box.side).rounded()
+    return ahead if touches(ahead, shape) else box
+
+
+def motion_between(before: Face, after: Face) -> tuple[float, float]:
+    x0, y0 = crop_from_landmarks(before.landmarks).center
+    x1, y1 = crop_from_landmarks(after.landmarks).center
+    return x1 - x0, y1 - y0
+
+
+def shift(old: CropBox, new: CropBox) -> float:
+    """How far apart two crops' centres are, in sides of the first."""
+    return math.dist(old.center, new.center) / old.side
+
+
+def jumped(before: Face, after: Face) -> bool:
+    """Whether a face cannot have moved like this within a frame."""
+    if not np.isfinite(after.landmarks).all():
+        return True
+    old, new = crop_from_landmarks(before.landmarks), crop_from_landmarks(after.landmarks)
+    grown = max(old.side, new.side) / min(old.side, new.side)
+    return shift(old, new) > _JUMP or grown > _GROWTH
+
+
+def face_overlaps(some: list[Face], others: list[Face]) -> FloatArray:
+    """(n, m) intersection over union of the landmark boxes of n and m faces."""
+    a, b = ([outline(face.landmarks) for face in faces] for faces in (some, others))
+    return overlaps(np.array(a), np.array(b))
+
+
+def one_per_face(
+    kept: list[tuple[Track, Face, Appearance]],
+) -> list[tuple[Track, Face, Appearance]]:
+    """Leave out tracks that slid onto another track's face: of two, the one it is less like."""
+    if len(kept) < 2:
+        return kept
+    faces = [face for _, face, _ in kept]
+    unlike = [difference(track.look, look) for track, _, look in kept]
+    gone: set[int] = set()
+    for i, j in np.argwhere(np.triu(face_overlaps(faces, faces), 1) > SAME_FACE_IOU).tolist():
+        if not gone & {i, j}:
+            if abs(unlike[i] - unlike[j]) > _CLEARLY:
+                gone.add(i if unlike[i] > unlike[j] else j)
+            else:  # then the one that moved more
+                gone.add(max(i, j, key=lambda k: _moved(kept[k][0].face, faces[k])))
+    return [item for i, item in enumerate(kept) if i not in gone]
+
+
+def pair(
+    faces: list[Face], looks: list[Appearance], lost: list[Track], now: float
+) -> dict[int, Track]:
+    """Number of a new face -> the lost track that it continues: the most alike first.
+
+    It must be about where it was lost, and of like size and looks: the more so after a cut or a
+    long absence, when anybody may have taken the place.
+    """
+    options = []
+    for i, face in enumerate(faces):
+        place = crop_from_landmarks(face.landmarks)
+        for track in lost:
+            old = crop_from_landmarks(track.face.landmarks)
+            grown = max(old.side, place.side) / min(old.side, place.side)
+            unlike = difference(track.look, looks[i])
+            short = now - track.seen <= _SHORT_ABSENCE and not track.cut
+            if (
+                shift(old, place) < _NEAR
+                and grown < _NEAR_GROWTH
+                and unlike < (OTHER if short else SURELY_SAME)
+            ):
+                options.append((unlike + shift(old, place), i, track))
+    out: dict[int, Track] = {}
+    for _, i, track in sorted(options, key=lambda option: option[0]):
+        if i not in out and track not in out.values():
+            out[i] = track
+    return out
+
+
+def _moved(before: Face, after: Face) -> float:
+    return 1 - float(face_overlaps([before], [after])[0, 0])
