@@ -5,6 +5,7 @@ from 190 pairs of 20 people, placed alike, and from one person turning (docs/vid
 """
 
 import math
+from collections import deque
 from dataclasses import dataclass, replace
 
 import cv2
@@ -19,8 +20,11 @@ OTHER = 1.0
 """Two looks that differ more than this are two people: 19 of 20 pairs of people do, and no pair of
 looks at one person who turned."""
 
-SURELY_SAME = 0.6
+LIKELY_SAME = 0.7
 """Two looks that differ less are one person, of whoever was seen in a place before."""
+
+SURELY_SAME = 0.35
+"""The same where the picture has changed as well: nearly the same look."""
 
 STEADY = 0.85
 """Correlation of a face with itself a frame earlier; less is a jerk, or somebody else."""
@@ -29,6 +33,8 @@ _WEIGHTS = {"pattern": 0.4, "identity": 1.1, "colour": 0.06, "light": 0.014}
 _PART = 0.72  # of the crop's side: the face without hair and ground
 _CELLS, _FINE = 16, 4
 _MOST_COLOUR, _MOST_LIGHT = 20.0, 60.0
+
+_KEPT, _EVERY, _SHARE = 6, 8, 0.1
 
 _GRID = (32, 24)
 _CUT_CORRELATION = 0.75
@@ -50,10 +56,28 @@ class Appearance:
     lab: FloatArray
     identity: FloatArray
 
-    def after(self, newer: "Appearance", share: float = 0.1) -> "Appearance":
-        """The newer look, with an identity averaged over those before."""
-        identity = self.identity + share * (newer.identity - self.identity)
-        return replace(newer, identity=identity)
+
+class Looks:
+    """Looks at one person, some of the last seconds: who is half hidden now was not before."""
+
+    def __init__(self, first: Appearance) -> None:
+        self.last = first
+        self._kept: deque[Appearance] = deque([first], maxlen=_KEPT)
+        self._since = 0
+        self._identity = first.identity
+
+    def add(self, look: Appearance) -> None:
+        """The look of the next frame."""
+        self.last = look
+        self._identity = self._identity + _SHARE * (look.identity - self._identity)
+        self._since += 1
+        if self._since >= _EVERY:
+            self._since = 0
+            self._kept.append(replace(look, identity=self._identity))
+
+    def difference(self, look: Appearance) -> float:
+        """That of ``look`` from the likest of the looks kept."""
+        return min(difference(kept, look) for kept in (*self._kept, self.last))
 
 
 def appearance(bgr: NDArray[np.uint8], face: Face) -> Appearance:
@@ -98,6 +122,7 @@ class CutFinder:
     """
 
     def __init__(self) -> None:
+        self.pattern: FloatArray | None = None
         self._grid: FloatArray | None = None
         self._usual = 0.0
 
@@ -106,16 +131,22 @@ class CutFinder:
         points = cv2.resize(bgr, _GRID, interpolation=cv2.INTER_NEAREST)
         grid = np.asarray(points, np.float64).mean(axis=2).ravel()
         before, self._grid = self._grid, grid
-        if before is None:
+        was, self.pattern = self.pattern, _unit(grid - grid.mean())
+        if before is None or was is None:
             return False
         change = float(np.abs(grid - before).mean())
-        same = _cosine(_unit(grid - grid.mean()), _unit(before - before.mean()))
+        same = _cosine(self.pattern, was)
         cut = same < _CUT_CORRELATION and change > max(
             _CUT_CHANGE, _CUT_AGAINST_USUAL * self._usual
         )
         if not cut:
             self._usual += 0.2 * (change - self._usual)
         return cut
+
+
+def same_shot(one: FloatArray | None, other: FloatArray | None) -> bool:
+    """Whether two patterns of a :class:`CutFinder` show one place from one side."""
+    return one is None or other is None or _cosine(one, other) > _CUT_CORRELATION
 
 
 def _unit(values: FloatArray) -> FloatArray:

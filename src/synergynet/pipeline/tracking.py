@@ -13,7 +13,7 @@ from ..geometry.boxes import next_crop
 from ..geometry.params import FloatArray
 from .analyzer import FaceAnalyzer
 from .face import Face
-from .likeness import OTHER, STEADY, Appearance, CutFinder, appearance, correlation, difference
+from .likeness import OTHER, STEADY, Appearance, CutFinder, Looks, appearance, correlation
 from .looks import quarters_of_params
 from .smoothing import FaceSmoother, SmoothingConstants
 from .tracks import (
@@ -202,6 +202,7 @@ class FaceTracker:
         lost = [track for track in self._tracks if track not in followed]
         for track, face, look in kept:
             track.follow(face, look, self._time)
+            track.shot = self._cuts.pattern
         self._tracks = followed
         self._lost = [track for track in self._lost if track not in followed] + lost
         for track in self._lost:
@@ -258,7 +259,7 @@ class FaceTracker:
         ]
         faces = [found[i] for i in new]
         looks = [appearance(bgr, face) for face in faces]
-        old = pair(faces, looks, self._lost, self._time)
+        old = pair(faces, looks, self._lost, self._time, self._cuts.pattern)
         for number, (face, look) in enumerate(zip(faces, looks, strict=True)):
             self._tracks.append(self._begin(face, look, old.get(number)))
         waiting = bool(self._lost) or not self._tracks
@@ -275,7 +276,7 @@ class FaceTracker:
             self._next_id += 1
         constants = None if isinstance(self.smooth, bool) else self.smooth
         smoother = FaceSmoother(constants) if self.smooth else None
-        return Track(number, face, look, face.score, first, self._time, smoother)
+        return Track(number, face, Looks(look), face.score, first, self._time, smoother)
 
     def _answer(self, track: Track, step: float) -> TrackedFace:
         face = track.face if track.smoother is None else track.smoother(track.face, step)
@@ -292,7 +293,7 @@ def _number(name: str, value: float) -> float:
 
 def _another(track: Track, face: Face, look: Appearance) -> bool:
     """Whether somebody else has taken a face's place within a frame."""
-    return correlation(track.look, look) < STEADY and difference(track.look, look) > OTHER
+    return correlation(track.looks.last, look) < STEADY and track.looks.difference(look) > OTHER
 
 
 def _is_back(
@@ -300,7 +301,7 @@ def _is_back(
 ) -> bool:
     """Whether a lost track's face is seen again, and is not that of another track."""
     track, face, look = item
-    if doubtful(face) or difference(track.look, look) > OTHER:
+    if doubtful(face) or track.looks.difference(look) > OTHER:
         return False
     overlap = face_overlaps([face], [other for _, other, _ in others])
     return not overlap.size or float(overlap.max()) < SAME_FACE_IOU

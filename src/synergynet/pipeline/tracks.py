@@ -10,7 +10,7 @@ from ..geometry.crops import CropBox, crop_from_landmarks
 from ..geometry.params import FloatArray
 from ..regression.trust import LOST_BELOW
 from .face import Face
-from .likeness import OTHER, SURELY_SAME, Appearance, difference
+from .likeness import LIKELY_SAME, OTHER, SURELY_SAME, Appearance, Looks, same_shot
 from .smoothing import FaceSmoother
 
 SAME_FACE_IOU = 0.5
@@ -45,7 +45,7 @@ followed faces stay above 0.99; crops that lag behind a quick face end below."""
 class Track:
     id: int
     face: Face  # as the network answered, unsmoothed
-    look: Appearance
+    looks: Looks
     score: float
     first_frame: int
     seen: float  # seconds
@@ -54,12 +54,14 @@ class Track:
     motion: tuple[float, float] = (0.0, 0.0)  # pixels since the frame before
     frames_away: int = 0
     cut: bool = False  # lost by a cut
+    shot: FloatArray | None = None  # pattern of the picture in which it was last seen
 
     def follow(self, face: Face, look: Appearance, seen: float) -> None:
         """Take the face of a new frame."""
         if self.frames_away == 0:
             self.motion = motion_between(self.face, face)
-        self.face, self.look, self.seen = face, self.look.after(look), seen
+        self.face, self.seen = face, seen
+        self.looks.add(look)
         self.frames_away, self.cut = 0, False
 
 
@@ -127,7 +129,7 @@ def one_per_face(
     if len(kept) < 2:
         return kept
     faces = [face for _, face, _ in kept]
-    unlike = [difference(track.look, look) for track, _, look in kept]
+    unlike = [track.looks.difference(look) for track, _, look in kept]
     gone: set[int] = set()
     for i, j in np.argwhere(np.triu(face_overlaps(faces, faces), 1) > SAME_FACE_IOU).tolist():
         if not gone & {i, j}:
@@ -139,12 +141,21 @@ def one_per_face(
 
 
 def pair(
-    faces: list[Face], looks: list[Appearance], lost: list[Track], now: float
+    faces: list[Face],
+    looks: list[Appearance],
+    lost: list[Track],
+    now: float,
+    shot: FloatArray | None,
 ) -> dict[int, Track]:
     """Number of a new face -> the lost track that it continues: the most alike first.
 
     It must be about where it was lost, and of like size and looks: the more so after a cut or a
     long absence, when anybody may have taken the place.
+
+    Args:
+        looks: of the faces.
+        now: seconds.
+        shot: pattern of the picture (``likeness.CutFinder``).
     """
     options = []
     for i, face in enumerate(faces):
@@ -152,19 +163,20 @@ def pair(
         for track in lost:
             old = crop_from_landmarks(track.face.landmarks)
             grown = max(old.side, place.side) / min(old.side, place.side)
-            unlike = difference(track.look, looks[i])
-            short = now - track.seen <= _SHORT_ABSENCE and not track.cut
-            if (
-                shift(old, place) < _NEAR
-                and grown < _NEAR_GROWTH
-                and unlike < (OTHER if short else SURELY_SAME)
-            ):
-                options.append((unlike + shift(old, place), i, track))
+            far, unlike = shift(old, place), track.looks.difference(looks[i])
+            if far < _NEAR and grown < _NEAR_GROWTH and unlike < _most_unlike(track, now, shot):
+                options.append((unlike + far, i, track))
     out: dict[int, Track] = {}
     for _, i, track in sorted(options, key=lambda option: option[0]):
         if i not in out and track not in out.values():
             out[i] = track
     return out
+
+
+def _most_unlike(track: Track, now: float, shot: FloatArray | None) -> float:
+    if track.cut:
+        return LIKELY_SAME if same_shot(track.shot, shot) else SURELY_SAME
+    return OTHER if now - track.seen <= _SHORT_ABSENCE else LIKELY_SAME
 
 
 def _moved(before: Face, after: Face) -> float:
