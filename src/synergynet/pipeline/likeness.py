@@ -66,18 +66,23 @@ class Looks:
         self._since = 0
         self._identity = first.identity
 
-    def add(self, look: Appearance) -> None:
-        """The look of the next frame."""
+    def add(self, look: Appearance, *, keep: bool = True) -> None:
+        """The look of the next frame; not kept if some of the face may be hidden."""
         self.last = look
+        if not keep:
+            return
         self._identity = self._identity + _SHARE * (look.identity - self._identity)
         self._since += 1
+        newest = replace(look, identity=self._identity)
         if self._since >= _EVERY:
             self._since = 0
-            self._kept.append(replace(look, identity=self._identity))
+            self._kept.append(newest)
+        else:
+            self._kept[-1] = newest
 
     def difference(self, look: Appearance) -> float:
         """That of ``look`` from the likest of the looks kept."""
-        return min(difference(kept, look) for kept in (*self._kept, self.last))
+        return min(difference(kept, look) for kept in self._kept)
 
 
 def appearance(bgr: NDArray[np.uint8], face: Face) -> Appearance:

@@ -18,12 +18,14 @@ from .looks import quarters_of_params
 from .smoothing import FaceSmoother, SmoothingConstants
 from .tracks import (
     SAME_FACE_IOU,
+    Seen,
     Track,
     doubtful,
     expected_crop,
     face_overlaps,
     jumped,
     more_certain,
+    near_one_another,
     one_per_face,
     pair,
     shift,
@@ -194,14 +196,14 @@ class FaceTracker:
             for track, face in zip(every, self._faces_of(bgr, every), strict=True)
             if trusted(face) and not jumped(track.face, face)
         ]
-        kept = [item for item in seen if item[0] not in coasting and not _another(*item)]
-        kept = one_per_face(kept)
+        now = [item for item in seen if item[0] not in coasting]
+        kept = one_per_face([item for item in now if not _another(item, now)])
         back = [item for item in seen if item[0] in coasting and _is_back(item, kept)]
         kept += one_per_face(back)
         followed = [track for track, _, _ in kept]
         lost = [track for track in self._tracks if track not in followed]
         for track, face, look in kept:
-            track.follow(face, look, self._time)
+            track.follow(face, look, self._time, hidden=_touches(face, track, kept))
             track.shot = self._cuts.pattern
         self._tracks = followed
         self._lost = [track for track in self._lost if track not in followed] + lost
@@ -259,7 +261,9 @@ class FaceTracker:
         ]
         faces = [found[i] for i in new]
         looks = [appearance(bgr, face) for face in faces]
-        old = pair(faces, looks, self._lost, self._time, self._cuts.pattern)
+        others = [track.face for track in self._tracks]
+        hidden = [any(near_one_another(face, other) for other in others) for face in faces]
+        old = pair(faces, looks, hidden, self._lost, self._time, self._cuts.pattern)
         for number, (face, look) in enumerate(zip(faces, looks, strict=True)):
             self._tracks.append(self._begin(face, look, old.get(number)))
         waiting = bool(self._lost) or not self._tracks
@@ -291,20 +295,28 @@ def _number(name: str, value: float) -> float:
         raise SynergyNetError(f"{name} is {value!r}; it is a number") from error
 
 
-def _another(track: Track, face: Face, look: Appearance) -> bool:
-    """Whether somebody else has taken a face's place within a frame."""
-    return correlation(track.looks.last, look) < STEADY and track.looks.difference(look) > OTHER
+def _another(item: Seen, others: list[Seen]) -> bool:
+    """Whether somebody else has taken a face's place within a frame: not one who passes by."""
+    track, face, look = item
+    if correlation(track.looks.last, look) >= STEADY or _touches(face, track, others):
+        return False
+    return track.looks.difference(look) > OTHER
 
 
-def _is_back(
-    item: tuple[Track, Face, Appearance], others: list[tuple[Track, Face, Appearance]]
-) -> bool:
+def _is_back(item: Seen, others: list[Seen]) -> bool:
     """Whether a lost track's face is seen again, and is not that of another track."""
     track, face, look = item
-    if doubtful(face) or track.looks.difference(look) > OTHER:
+    if doubtful(face):
         return False
     overlap = face_overlaps([face], [other for _, other, _ in others])
-    return not overlap.size or float(overlap.max()) < SAME_FACE_IOU
+    if overlap.max(initial=0.0) > SAME_FACE_IOU:
+        return False
+    return _touches(face, track, others) or track.looks.difference(look) < OTHER
+
+
+def _touches(face: Face, track: Track, others: list[Seen]) -> bool:
+    """Whether the face of another track may hide some of this one."""
+    return any(other is not track and near_one_another(face, seen) for other, seen, _ in others)
 
 
 def _assigned(overlap: FloatArray) -> tuple[dict[int, int], list[int]]:

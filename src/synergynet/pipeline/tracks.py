@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -56,13 +57,17 @@ class Track:
     cut: bool = False  # lost by a cut
     shot: FloatArray | None = None  # pattern of the picture in which it was last seen
 
-    def follow(self, face: Face, look: Appearance, seen: float) -> None:
-        """Take the face of a new frame."""
+    def follow(self, face: Face, look: Appearance, seen: float, *, hidden: bool) -> None:
+        """Take the face of a new frame; ``hidden``: another face may cover some of it."""
         if self.frames_away == 0:
             self.motion = motion_between(self.face, face)
         self.face, self.seen = face, seen
-        self.looks.add(look)
+        self.looks.add(look, keep=not hidden)
         self.frames_away, self.cut = 0, False
+
+
+Seen: TypeAlias = tuple[Track, Face, Appearance]
+"""A track and what a new frame shows where it is expected."""
 
 
 def trusted(face: Face) -> bool:
@@ -122,9 +127,13 @@ def face_overlaps(some: list[Face], others: list[Face]) -> FloatArray:
     return overlaps(np.array(a), np.array(b))
 
 
-def one_per_face(
-    kept: list[tuple[Track, Face, Appearance]],
-) -> list[tuple[Track, Face, Appearance]]:
+def near_one_another(one: Face, other: Face) -> bool:
+    """Whether the landmark boxes of two faces touch."""
+    a, b = outline(one.landmarks), outline(other.landmarks)
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def one_per_face(kept: list[Seen]) -> list[Seen]:
     """Leave out tracks that slid onto another track's face: of two, the one it is less like."""
     if len(kept) < 2:
         return kept
@@ -143,6 +152,7 @@ def one_per_face(
 def pair(
     faces: list[Face],
     looks: list[Appearance],
+    hidden: list[bool],
     lost: list[Track],
     now: float,
     shot: FloatArray | None,
@@ -154,6 +164,7 @@ def pair(
 
     Args:
         looks: of the faces.
+        hidden: whether another face may cover some of each.
         now: seconds.
         shot: pattern of the picture (``likeness.CutFinder``).
     """
@@ -164,7 +175,8 @@ def pair(
             old = crop_from_landmarks(track.face.landmarks)
             grown = max(old.side, place.side) / min(old.side, place.side)
             far, unlike = shift(old, place), track.looks.difference(looks[i])
-            if far < _NEAR and grown < _NEAR_GROWTH and unlike < _most_unlike(track, now, shot):
+            most = _most_unlike(track, now, shot, hidden=hidden[i])
+            if far < _NEAR and grown < _NEAR_GROWTH and unlike < most:
                 options.append((unlike + far, i, track))
     out: dict[int, Track] = {}
     for _, i, track in sorted(options, key=lambda option: option[0]):
@@ -173,10 +185,12 @@ def pair(
     return out
 
 
-def _most_unlike(track: Track, now: float, shot: FloatArray | None) -> float:
+def _most_unlike(track: Track, now: float, shot: FloatArray | None, *, hidden: bool) -> float:
     if track.cut:
         return LIKELY_SAME if same_shot(track.shot, shot) else SURELY_SAME
-    return OTHER if now - track.seen <= _SHORT_ABSENCE else LIKELY_SAME
+    if now - track.seen > _SHORT_ABSENCE:
+        return LIKELY_SAME
+    return math.inf if hidden else OTHER  # half a face looks like nobody
 
 
 def _moved(before: Face, after: Face) -> float:
