@@ -194,7 +194,7 @@ class FaceTracker:
         seen = [
             (track, face, appearance(bgr, face))
             for track, face in zip(every, self._faces_of(bgr, every), strict=True)
-            if trusted(face) and not jumped(track.face, face)
+            if trusted(face) and not jumped(track, face)
         ]
         now = [item for item in seen if item[0] not in coasting]
         kept = one_per_face([item for item in now if not _another(item, now)])
@@ -308,10 +308,10 @@ def _is_back(item: Seen, others: list[Seen]) -> bool:
     track, face, look = item
     if doubtful(face):
         return False
-    overlap = face_overlaps([face], [other for _, other, _ in others])
-    if overlap.max(initial=0.0) > SAME_FACE_IOU:
-        return False
-    return _touches(face, track, others) or track.looks.difference(look) < OTHER
+    overlap = face_overlaps([face], [other for _, other, _ in others]).max(initial=0.0)
+    if track.looks.difference(look) < OTHER:
+        return bool(overlap < SAME_FACE_IOU)
+    return 0 < overlap < _KNOWN_IOU  # half hidden by another
 
 
 def _touches(face: Face, track: Track, others: list[Seen]) -> bool:

@@ -30,6 +30,9 @@ stay behind make the network err the same way, and the next crop worse."""
 _NEAR, _NEAR_GROWTH = 1.0, 2.0
 """Crop sides and factor of size within which a face that appears can be the one that was lost."""
 
+_DRIFT = 0.3
+"""Weight of a frame in the mean motion, along which a lost face is looked for."""
+
 _SHORT_ABSENCE = 2.0
 """Seconds after which a lost face must look much the same to get its id again."""
 
@@ -53,6 +56,7 @@ class Track:
     smoother: FaceSmoother | None
     misses: int = 0
     motion: tuple[float, float] = (0.0, 0.0)  # pixels since the frame before
+    drift: tuple[float, float] = (0.0, 0.0)  # the same over some frames, unhidden
     frames_away: int = 0
     cut: bool = False  # lost by a cut
     shot: FloatArray | None = None  # pattern of the picture in which it was last seen
@@ -61,6 +65,12 @@ class Track:
         """Take the face of a new frame; ``hidden``: another face may cover some of it."""
         if self.frames_away == 0:
             self.motion = motion_between(self.face, face)
+            if not hidden:
+                x, y = self.drift
+                dx, dy = self.motion
+                self.drift = (x + _DRIFT * (dx - x), y + _DRIFT * (dy - y))
+        else:
+            self.motion = self.drift
         self.face, self.seen = face, seen
         self.looks.add(look, keep=not hidden)
         self.frames_away, self.cut = 0, False
@@ -94,8 +104,10 @@ def with_own_box(face: Face, score: float) -> Face:
 def expected_crop(track: Track, shape: tuple[int, ...], rule: str) -> CropBox:
     """Where to look for a face in a frame of this shape: about its last landmarks."""
     box = next_crop(track.face.landmarks, track.face.crop, shape, rule)
-    dx, dy = (step * (track.frames_away + 1) for step in track.motion)
-    if math.hypot(dx, dy) < _QUICK * box.side:
+    dx, dy = track.motion
+    if track.frames_away:
+        dx, dy = (step * (track.frames_away + 1) for step in track.drift)
+    elif math.hypot(dx, dy) < _QUICK * box.side:
         return box
     ahead = CropBox(box.left + dx, box.top + dy, box.side).rounded()
     return ahead if touches(ahead, shape) else box
@@ -112,12 +124,15 @@ def shift(old: CropBox, new: CropBox) -> float:
     return math.dist(old.center, new.center) / old.side
 
 
-def jumped(before: Face, after: Face) -> bool:
-    """Whether a face cannot have moved like this within a frame."""
+def jumped(track: Track, after: Face) -> bool:
+    """Whether a track's face cannot have moved like this since it was seen."""
     if not np.isfinite(after.landmarks).all():
         return True
-    old, new = crop_from_landmarks(before.landmarks), crop_from_landmarks(after.landmarks)
+    old, new = crop_from_landmarks(track.face.landmarks), crop_from_landmarks(after.landmarks)
     grown = max(old.side, new.side) / min(old.side, new.side)
+    if track.frames_away:
+        dx, dy = (step * (track.frames_away + 1) for step in track.drift)
+        old = CropBox(old.left + dx, old.top + dy, old.side)
     return shift(old, new) > _JUMP or grown > _GROWTH
 
 
