@@ -59,7 +59,7 @@ class OpenCvDecoder:
         self._head = head
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our own sentences only
         if isinstance(source, Path):
-            self._capture = _open_file(source)
+            self._capture = open_file(source)
         else:
             self._capture = cv2.VideoCapture(source)
         self._mirror = head is not None and head.mirrored
@@ -195,9 +195,9 @@ def upright(picture: NDArray[np.uint8], head: FilmHead) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture[:: 1 if down >= 0 else -1, :: 1 if right >= 0 else -1])
 
 
-def _open_file(path: Path) -> cv2.VideoCapture:
+def open_file(path: Path) -> cv2.VideoCapture:
     """Open with OpenCV's FFmpeg, if it has one: other back ends read names in ways of their own."""
-    if cv2.CAP_FFMPEG not in cv2.videoio_registry.getBackends():
+    if cv2.CAP_FFMPEG not in cv2.videoio_registry.getStreamBackends():
         return cv2.VideoCapture(str(path.absolute()))
     options = "|".join(f"{key};{value}" for key, value in ONLY_FILMS.items())
     with _LOCK, _environment(_OPTIONS, options):

@@ -13,7 +13,7 @@ from ..errors import SynergyNetError
 from .containers import SELDOM_DECODED, codec_name, file_is_whole, film_head, picture_start
 from .decoders import Decoder, OpenCvDecoder, PyAvDecoder
 from .film_names import Film, looks_like_a_photo
-from .images import MAX_PIXELS
+from .limits import max_pixels
 
 FRAME_RATE = 25.0
 """Frames per second, where a video does not tell."""
@@ -73,7 +73,7 @@ class VideoSource:
             if first is None:
                 raise SynergyNetError(self._problem())
             self.size = _shown_size(first.shape[:2], self._decoder.pixel_aspect)
-            if self.size[0] * self.size[1] > MAX_PIXELS:
+            if self.size[0] * self.size[1] > max_pixels():
                 raise self._too_large()
             if self.path is not None:
                 self.start = picture_start(self.path, head)
@@ -104,12 +104,12 @@ class VideoSource:
 
     def _check_size(self) -> None:
         assert self._decoder is not None
-        if self._decoder.size[0] * self._decoder.size[1] > MAX_PIXELS:
+        if self._decoder.size[0] * self._decoder.size[1] > max_pixels():
             raise self._too_large()
 
     def _too_large(self) -> SynergyNetError:
         return SynergyNetError(
-            f"{self.name}: frames of more than {MAX_PIXELS // 1_000_000} megapixels; "
+            f"{self.name}: frames of more than {max_pixels() / 1e6:g} megapixels; "
             "scale the video down"
         )
 
@@ -124,7 +124,7 @@ class VideoSource:
         if self.path is None:
             return f"{self.name} gives no picture; try another number"
         if looks_like_a_photo(self.path):
-            return f"{self.name}: a photo; photos are read by synergynet infer"
+            return f"{self.name}: not a readable video but a photo; synergynet infer reads photos"
         broken = "it may be cut off, damaged or no video at all, so copy or convert it again"
         code = self._decoder.code()
         if code is None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from .decoders import open_file
 from .film_names import ffmpeg_input, for_ffmpeg
 from .whole_file import CannotWriteError
 
@@ -61,13 +62,24 @@ class VideoWriter:
             CannotWriteError: it is not there, as on a full disk, of which OpenCV says nothing.
         """
         self._writer.release()
-        check = cv2.VideoCapture(str(self.path))
+        check = open_file(self.path)
         readable = check.read()[0]
         check.release()
-        if not readable:
+        if not readable or self._frames_in_file() < self.frames_written:
             raise CannotWriteError(
                 f"{self.path.name}: the video could not be written; is the disk full?"
             )
+
+    def _frames_in_file(self) -> int:
+        """Frames that arrived on the disk, counted without decoding them."""
+        check = open_file(self.path)
+        if not check.set(cv2.CAP_PROP_FORMAT, -1):
+            return self.frames_written
+        count = 0
+        while check.grab():
+            count += 1
+        check.release()
+        return count
 
 
 def keep_sound(video: Path, source: Path, seconds: float, *, start: float = 0.0) -> str | None:

@@ -20,6 +20,11 @@ _ONE_THREAD_EACH = dict.fromkeys(
 )
 """For NumPy's BLAS in processes started here: they are the parallelism."""
 
+
+class WorkerDiedError(SynergyNetError):
+    """A process that this one had started is gone, and with it the other ones of its pool."""
+
+
 Task = TypeVar("Task")
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -30,6 +35,8 @@ def run_chunks(
     task: Task,
     chunks: Sequence[Chunk],
     workers: int,
+    *,
+    here: bool = True,
 ) -> Iterator[tuple[int, Result]]:
     """Yield (index, ``function(task, chunk)``) of every chunk, as they are finished.
 
@@ -37,11 +44,12 @@ def run_chunks(
         function: importable by name; an exception in it ends the run.
         workers: processes, started afresh ("spawn") so that threads and GPU contexts of this
             one do no harm; 1 works here. They end when this process does, even if killed.
+        here: whether this process may work itself, as it does for one worker or one chunk.
 
     Raises:
-        SynergyNetError: a worker died.
+        WorkerDiedError: one of them did.
     """
-    if workers <= 1 or len(chunks) <= 1:
+    if here and (workers <= 1 or len(chunks) <= 1):
         for index, chunk in enumerate(chunks):
             yield index, function(task, chunk)
         return
@@ -54,7 +62,7 @@ def run_chunks(
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
     except BrokenProcessPool as error:
-        raise SynergyNetError(
+        raise WorkerDiedError(
             "a worker process died (killed, or out of memory?); run the same command to go on"
         ) from error
     finally:

@@ -108,7 +108,7 @@ def _finish(writer: VideoWriter, source: Path, start: float) -> list[str]:
     notes = []
     if writer.repeated or writer.left_out:
         notes.append(
-            f"the frame rate varies and that of the output is {writer.frame_rate:g}/s: "
+            f"the output has {writer.frame_rate:g} frames/s throughout: to keep time "
             f"{writer.repeated} frames are repeated in it and {writer.left_out} left out"
         )
     seconds = writer.frames_written / writer.frame_rate
