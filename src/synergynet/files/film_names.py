@@ -77,7 +77,8 @@ class Film:
         text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
         if text.startswith(_LISTS) or b"<MPD" in text:
             raise SynergyNetError(
-                f"{self.name}: a list of other files, which are not read for it; give a film itself"
+                f"{self.name}: not a readable video but a list of other files, which are not read "
+                "for it; give a film itself"
             )
 
     def _copy(self, opened: Callable[[], BinaryIO]) -> None:
