@@ -40,6 +40,7 @@ _GRID = (32, 24)
 _CUT_CORRELATION = 0.75
 _CUT_CHANGE = 15.0  # of 255
 _CUT_AGAINST_USUAL = 3.0
+_CUT_MEMORY = 9  # frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +130,7 @@ class CutFinder:
     def __init__(self) -> None:
         self.pattern: FloatArray | None = None
         self._grid: FloatArray | None = None
-        self._usual = 0.0
+        self._changes: deque[float] = deque([0.0], maxlen=_CUT_MEMORY)
 
     def __call__(self, bgr: NDArray[np.uint8]) -> bool:
         """Whether (H, W, 3) uint8 BGR is the first frame after a cut."""
@@ -141,11 +142,10 @@ class CutFinder:
             return False
         change = float(np.abs(grid - before).mean())
         same = _cosine(self.pattern, was)
-        cut = same < _CUT_CORRELATION and change > max(
-            _CUT_CHANGE, _CUT_AGAINST_USUAL * self._usual
-        )
+        usual = float(np.median(self._changes))
+        cut = same < _CUT_CORRELATION and change > max(_CUT_CHANGE, _CUT_AGAINST_USUAL * usual)
         if not cut:
-            self._usual += 0.2 * (change - self._usual)
+            self._changes.append(change)
         return cut
 
 
