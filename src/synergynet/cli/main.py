@@ -77,7 +77,9 @@ class App(typer.Typer):
             except RuntimeError as error:
                 if "start new thread" not in str(error):
                     raise
-                report_error("the system allows no more threads: raise its limit, ulimit -u")
+                report_error(
+                    "the system allows no more threads: raise its limit on processes, ulimit -u"
+                )
                 code = 1
             except MemoryError:
                 report_error("not enough memory")

@@ -34,7 +34,9 @@ class Decoder(Protocol):
     size: tuple[int, int]
     frame_rate: float
     frame_count: float
-    pixel_aspect: Fraction
+
+    @property
+    def pixel_aspect(self) -> Fraction: ...
 
     @property
     def opened(self) -> bool: ...
