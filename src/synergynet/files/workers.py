@@ -26,6 +26,10 @@ class WorkerDiedError(SynergyNetError):
     """A process that this one had started is gone, and with it the other ones of its pool."""
 
 
+class NoProcessesError(WorkerDiedError):
+    """None can be started at all."""
+
+
 Task = TypeVar("Task")
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -50,12 +54,13 @@ def run_chunks(
 
     Raises:
         WorkerDiedError: one of them did.
+        NoProcessesError: none starts, and this one may not work.
     """
     workers = min(workers, len(chunks))
     alone = here and workers <= 1
     pool = None if alone else _start_pool(workers)
     if pool is None and not here:
-        raise WorkerDiedError("no process can be started here; give --workers 1")
+        raise NoProcessesError("no process can be started here; give --workers 1")
     if pool is None:
         for index, chunk in enumerate(chunks):
             yield index, function(task, chunk)

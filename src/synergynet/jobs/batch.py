@@ -1,6 +1,7 @@
 """Many photos: in this process or in several, to the end whatever happens to one of them."""
 
 import functools
+import itertools
 import os
 import signal
 import tempfile
@@ -13,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from ..files.processors import processors
-from ..files.workers import WorkerDiedError, run_chunks
+from ..files.workers import NoProcessesError, WorkerDiedError, run_chunks
 from ..pipeline.analyzer import FaceAnalyzer
 from ..regression import LOST_BELOW
 from .results import Outcome, Wanted, earlier_results, try_results
@@ -137,6 +138,10 @@ def _outlive(
             for number, outcomes in run_chunks(_several, job, chunks, workers, here=False):
                 done.add(number)
                 yield from outcomes
+            return
+        except NoProcessesError:
+            for index, place in itertools.chain(*chunks):
+                yield index, do_one(job, place)
             return
         except WorkerDiedError:
             at_work = {int(note.read_text() or -1) for note in notes.glob(f"*{_AT_WORK}")}
