@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
@@ -296,10 +296,11 @@ class FaceAnalyzer:
         if not views:
             return [Analysis([], Timings(t, 0.0, 0.0)) for t in times]
         clock = time.perf_counter()
-        views, answer = self._look(photos, views)
+        last, answer = self._look(photos, views)
         regression = time.perf_counter() - clock
         clock = time.perf_counter()
-        faces = self._faces(photos, detections, views, answer)
+        faces = self._faces(photos, detections, last, answer)
+        self._turn_doubted(photos, views, faces)
         own: list[list[Face]] = [[] for _ in photos]
         left_out = [0] * len(photos)
         for face, view in zip(faces, views, strict=True):
@@ -322,6 +323,37 @@ class FaceAnalyzer:
         doubted = face.score < self._doubtful_below
         least = max(self.min_confidence, _CONFIRMED) if doubted else self.min_confidence
         return face.confidence is None or face.confidence >= least
+
+    def _turn_doubted(
+        self, photos: list[NDArray[np.uint8]], views: Sequence[View], faces: list[Face]
+    ) -> None:
+        """Look again at what the detector is sure of and the network is not, turned by quarters.
+
+        The detector's points of a face that is upside down may be those of one that is not.
+
+        Args:
+            views: of the first look.
+            faces: what came of them; answers that the network believes in take their places.
+        """
+        rows = [i for i, face in enumerate(faces) if self._may_be_turned(face)]
+        turned = [
+            replace(views[i], quarters=(views[i].quarters + more) % 4)
+            for i in rows
+            for more in (1, 2, 3)
+        ]
+        if not turned:
+            return
+        last, answer = self._look(photos, turned)
+        found = [Detection(faces[i].box, faces[i].score) for i in rows for _ in range(3)]
+        tried = self._faces(photos, found, last, answer)
+        for number, i in enumerate(rows):
+            best = max(tried[3 * number : 3 * number + 3], key=lambda face: face.confidence or 0.0)
+            if (best.confidence or 0.0) >= _CONFIRMED:
+                faces[i] = best
+
+    def _may_be_turned(self, face: Face) -> bool:
+        sure = face.score >= self._doubtful_below
+        return self._can_turn and sure and face.confidence is not None and not self._is_face(face)
 
     def _look(
         self, photos: list[NDArray[np.uint8]], views: list[View]
