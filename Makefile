@@ -2,6 +2,7 @@
 # make test-fast       what a minute can tell: all tests but those marked slow
 # make test            all tests
 # make test-mindspore  the tests of the MindSpore backend, in an environment of its own
+# make fuzz            damaged files for every reader, for MINUTES each, in an environment of its own
 # make lint            ruff and mypy
 # make bench           speed, beside other tools: runs/bench/speed.md; BENCH_ARGS=--quick for a minute
 PYTHON ?= python3
@@ -16,7 +17,13 @@ MINDSPORE_BIN := $(MINDSPORE_VENV)/bin
 # Threads that wait must not spin: two test processes share the processors.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-fast test-mindspore lint bench clean
+FUZZ_PYTHON ?= python3.11
+FUZZ_VENV ?= .venv-fuzz
+FUZZ_FOLDER ?= runs/fuzz
+MINUTES ?= 1
+READERS ?=
+
+.PHONY: demo test test-fast test-mindspore fuzz lint bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +54,16 @@ $(MINDSPORE_VENV)/.package: pyproject.toml requirements-mindspore.txt
 test-mindspore: $(MINDSPORE_VENV)/.package
 	$(MINDSPORE_BIN)/python -m pytest tests_mindspore
 
+$(FUZZ_VENV)/.package: pyproject.toml
+	$(FUZZ_PYTHON) -m venv $(FUZZ_VENV)
+	$(FUZZ_VENV)/bin/python -m pip install --quiet "atheris>=3" -e ".[train,parquet]"
+	@touch $@
+
+fuzz: $(FUZZ_VENV)/.package
+	rm -rf $(FUZZ_FOLDER)/seeds
+	PYTHONPATH=tests $(FUZZ_VENV)/bin/python -W ignore -m corpus.make $(FUZZ_FOLDER)/seeds --seeds
+	PYTHONPATH=tests $(FUZZ_VENV)/bin/python -m corpus.fuzz $(FUZZ_FOLDER) $(MINUTES) $(READERS)
+
 lint: $(VENV)/.develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,4 +73,4 @@ bench: $(VENV)/.develop
 	$(BIN)/python tools/bench/speed.py -o runs/bench $(BENCH_ARGS)
 
 clean:
-	rm -rf $(VENV) $(MINDSPORE_VENV) demo_output build dist src/*.egg-info
+	rm -rf $(VENV) $(MINDSPORE_VENV) $(FUZZ_VENV) demo_output build dist src/*.egg-info

@@ -21,6 +21,7 @@ from synergynet.cli.main import app
 from synergynet.datasets.readers.aflw2000_crops import Aflw2000, load_aflw2000
 from synergynet.detection import Detection
 from synergynet.face_model.model import FaceModel
+from synergynet.files import partial
 from synergynet.geometry import crops, params, pose
 from synergynet.geometry.conventions import Conventions
 from synergynet.geometry.crops import LANDMARK_BOX_PIXELS
@@ -496,6 +497,13 @@ def landmarks(scale: float = 1.0, center: tuple[float, float] = (100.0, 100.0)) 
 
 
 # --- Commands
+
+
+def abandoned_folder(where: Path) -> Path:
+    """What a writer that was killed has left in ``where``."""
+    folder = where / f"{partial.PREFIX}{partial._place()}-999999999-x"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def run(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ import cv2
 import helpers
 import numpy as np
 import pytest
-from helpers import write_official
+from helpers import abandoned_folder, write_official
 
 pytest.importorskip("scipy.io", reason="the test files are written with SciPy")
 
@@ -129,8 +129,7 @@ def test_a_second_run_keeps_what_is_finished(
     gone.unlink()
     os.utime(outdated, (1, 1))
     before = {path: path.stat().st_mtime_ns for path in kept}
-    (output / "crops" / ".partial-killed").mkdir()
-    (output / "crops" / ".partial-killed" / "half.jpg").write_bytes(b"half")
+    (abandoned_folder(output / "crops") / "half.jpg").write_bytes(b"half")
     model, whitening = load_official(official)
     prepare("300w-lp", photos, output, model, (model, whitening))
     assert files_of(output) == files_of(prepared)

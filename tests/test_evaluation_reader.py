@@ -138,7 +138,9 @@ def test_crops_are_checked(root: Path) -> None:
         list(data.crops())
     for content in (b"", b"not an image", crop.read_bytes()[:100]):
         crop.write_bytes(content)
-        with pytest.raises(SynergyNetError, match=rf"{crop.name}: not a readable image"):
+        with pytest.raises(
+            SynergyNetError, match=rf"{crop.name}: (empty|not a readable image|a damaged)"
+        ):
             list(data.crops())
     crop.unlink()
     with pytest.raises(SynergyNetError, match=rf"{crop.name}: no such file"):

@@ -15,7 +15,7 @@ import cv2
 import helpers
 import numpy as np
 import pytest
-from helpers import random_params, write_official
+from helpers import abandoned_folder, random_params, write_official
 
 from synergynet.datasets.pack import pack_shards
 from synergynet.datasets.readers import crop_list, shards
@@ -124,7 +124,7 @@ def test_packing_again_writes_the_same_bytes(source: Path, packed: Path, tmp_pat
     (output / "index.json").unlink()
     (output / "000002.tar").unlink()
     (output / "000009.tar").write_bytes(b"of a longer list")
-    (output / ".partial-killed").mkdir()
+    abandoned_folder(output)
     with pytest.raises(SynergyNetError, match="wrote to the end"):
         shards.read_shards([output])
     assert run(*arguments).returncode == 0

@@ -402,7 +402,9 @@ def test_sound_is_added_by_ffmpeg(clip, tmp_path, monkeypatch) -> None:
     target.write_bytes(b"silent")
     assert video_files.keep_sound(target, clip, 1.5) is None
     command = target.read_text()
-    assert f"-i file:{target} -i file:{clip} -map 0:v:0 -map 1:a? -c copy -t 1.500" in command
+    assert f"-i file:{clip} -map 0:v:0 -map 1:a? -c copy -t 1.500" in command
+    assert f"-protocol_whitelist file -format_whitelist {video_files.CONTAINERS} -i" in command
+    assert f"-i file:{target} " in command
     # Sound that the format cannot hold is encoded again, pictures are not.
     install(f'case "$*" in *"-c:v copy"*) {write};; *) exit 1;; esac')
     target.write_bytes(b"silent")

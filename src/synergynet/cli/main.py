@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import SynergyNetError
+from .streams import unfailing_streams
 
 COMMANDS = {
     "infer": ("synergynet.cli.infer:infer", "Photos in; landmarks, pose and mesh of every face."),
@@ -60,18 +62,39 @@ class App(typer.Typer):
         # header we do not parse, and no warnings beside our own sentences.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-        try:
-            return super().__call__(*args, **kwargs)
-        except SynergyNetError as error:
-            report_error(error)
-            sys.exit(1)
-        except RuntimeError as error:
-            if "start new thread" not in str(error):
-                raise
-            report_error(
-                "the system allows no more threads: raise its limit on processes, ulimit -u"
-            )
-            sys.exit(1)
+        code: int | str | None = None
+        with unfailing_streams() as lost:
+            try:
+                return super().__call__(*args, **kwargs)
+            except SystemExit as end:
+                code = end.code
+            except SynergyNetError as error:
+                report_error(error)
+                code = 1
+            except OSError as error:  # refused by the system, as any of our own files may be
+                report_error(_refused(error))
+                code = 1
+            except RuntimeError as error:
+                if "start new thread" not in str(error):
+                    raise
+                report_error(
+                    "the system allows no more threads: raise its limit on processes, ulimit -u"
+                )
+                code = 1
+            except MemoryError:
+                report_error("not enough memory")
+                code = 1
+        sentence = lost()
+        if sentence is not None and code in (None, 0):
+            with suppress(OSError):
+                report_error(sentence)
+            code = 1
+        sys.exit(code)
+
+
+def _refused(error: OSError) -> str:
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    return f"{where}the system refuses ({error.strerror or error})"
 
 
 def report_error(error: SynergyNetError | str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import SynergyNetError
 from ..files.onnx_session import open_session
+from ..files.shipped import check_shipped
 from ..geometry.boxes import non_maximum_suppression
 from .base import Detection, Found, SquareCalibration, check_image, detections, network_input
 
@@ -56,6 +57,7 @@ class CenterFaceDetector:
         self.threshold = threshold
         self.sides = (max_side, coarse_side) if coarse_side < max_side else (max_side,)
         self.max_iou = max_iou
+        check_shipped(Path(model))
         try:
             self._session = open_session(model, threads=threads)
         except Exception as error:

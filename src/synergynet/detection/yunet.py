@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import SynergyNetError
 from ..files.onnx_session import open_session
+from ..files.shipped import check_shipped
 from ..geometry.boxes import non_maximum_suppression
 from .base import Detection, Found, SquareCalibration, check_image, detections, network_input
 
@@ -54,6 +55,7 @@ class YuNet:
     """
 
     def __init__(self, threads: int = 0, model: str | Path = MODEL) -> None:
+        check_shipped(Path(model))
         try:
             self._session = open_session(model, threads=threads)
         except Exception as error:

@@ -1,6 +1,5 @@
 """Static int8 quantisation of an ONNX graph's backbone, and the crops that it is calibrated on."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from ..datasets.readers.crop_list import read_crops, read_list
 from ..datasets.splits import validation_mask
 from ..errors import SynergyNetError
+from ..files.partial import partial_folder
 from ..geometry.params import INPUT_SIZE
 from .quiet import quiet
 
@@ -77,8 +77,8 @@ def quantise(path: Path, batch: NDArray[Any], input_name: str) -> None:
     Args:
         batch: inputs to calibrate on.
     """
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder, quiet():
-        prepared = Path(folder) / "prepared.onnx"
+    with partial_folder(path.parent) as folder, quiet():
+        prepared = folder / "prepared.onnx"
         quant_pre_process(path, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,

@@ -1,6 +1,5 @@
 """Export to OpenVINO's .xml and .bin, through ONNX."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from ..files.partial import partial_folder
 from ..regression.openvino_net import RT_INFO, compile_model, import_openvino, read_model
 from .graphs import Deployment, Precision
 from .onnx import write_onnx
@@ -31,8 +31,8 @@ def write_openvino(
     if not target.parent.is_dir():
         raise SynergyNetError(f"{target}: the folder {target.parent} does not exist; create it")
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as folder:
-            graph = Path(folder) / "model.onnx"
+        with partial_folder(target.parent) as folder:
+            graph = folder / "model.onnx"
             # OpenVINO has its own float16 storage; ONNX's would leave casts in the graph.
             source: Precision = "int8" if precision == "int8" else "float32"
             write_onnx(deployed, graph, source, calibration=calibration)
@@ -41,7 +41,7 @@ def write_openvino(
                 port.get_tensor().set_names({name})
             for key, value in deployed.metadata(precision).items():
                 model.set_rt_info(value, [RT_INFO, key])
-            partial = Path(folder) / target.name
+            partial = folder / target.name
             openvino.save_model(model, partial, compress_to_fp16=precision == "float16")
             compiled = compile_model(read_model(partial), target)
 

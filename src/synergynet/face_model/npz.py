@@ -4,24 +4,32 @@ Bases are stored as int16 with one scale per mode (error under 1/65534 of the mo
 displacement); everything else as it is.
 """
 
-import zipfile
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from ..errors import SynergyNetError
+from ..files.npz import read_npz
 from ..files.whole_file import whole_file
 from ..geometry.params import FloatArray
 from .model import FaceModel
 
 FORMAT = "synergynet-face-model-1"
-_MAX_UNCOMPRESSED = 512 << 20
+_MAX_UNCOMPRESSED = 128 << 20
+_MAX_UNITS, _MAX_NAME = 1000, 200
 _PLAIN = (
     *("mean", "triangles", "landmark_vertices", "landmark_weights"),
     *("unit_coefficients", "uv", "mirror_signs"),
 )
 _BASES = ("identity_basis", "expression_basis", "unit_shapes")
+_KINDS = {
+    **dict.fromkeys(("format", "name", "unit_names"), "U"),
+    "millimetres_per_unit": "fiu",
+    **dict.fromkeys(_PLAIN, "fiu"),
+    **dict.fromkeys((*_BASES, *(f"{name}_scale" for name in _BASES)), "fi"),
+}
+"""What each array may hold."""
 
 
 def _pack(basis: FloatArray) -> tuple[np.ndarray, np.ndarray]:
@@ -65,25 +73,26 @@ def load_npz(source: str | Path | IO[bytes], *, label: str | None = None) -> Fac
     """
     label = label or str(source)
     try:
-        with zipfile.ZipFile(source) as archive:
-            if sum(item.file_size for item in archive.infolist()) > _MAX_UNCOMPRESSED:
-                most = _MAX_UNCOMPRESSED >> 20
-                raise SynergyNetError(f"{label}: unpacks to more than {most} MiB")
-        if not isinstance(source, str | Path):
-            source.seek(0)
-        with np.load(source, allow_pickle=False) as data:
-            if str(data["format"]) != FORMAT:
-                raise SynergyNetError(f"{label}: unknown face model format '{data['format']}'")
-            arrays: dict[str, Any] = {name: data[name] for name in _PLAIN if name in data}
-            for name in _BASES:
-                if name in data:
-                    arrays[name] = _unpack(data[name], data[f"{name}_scale"])
-            return FaceModel(
-                name=str(data["name"]),
-                millimetres_per_unit=float(data["millimetres_per_unit"]),
-                unit_names=tuple(str(n) for n in data["unit_names"]),
-                **arrays,
-            )
+        data = read_npz(source, _KINDS, max_bytes=_MAX_UNCOMPRESSED)
+        if str(data["format"]) != FORMAT:
+            found = str(data["format"])[:80]
+            raise SynergyNetError(f"{label}: unknown face model format '{found}'")
+        n_vertices = len(data["mean"])
+        arrays: dict[str, Any] = {name: data[name] for name in _PLAIN if name in data}
+        for name in _BASES:
+            if name in data:
+                if data[name].ndim != 3 or data[name].shape[1:] != (n_vertices, 3):
+                    raise SynergyNetError(f"{label}: {name} is not of {n_vertices} vertices")
+                arrays[name] = _unpack(data[name], data[f"{name}_scale"])
+        unit_names = data["unit_names"]
+        if unit_names.ndim != 1 or len(unit_names) > _MAX_UNITS:
+            raise SynergyNetError(f"{label}: unit_names is not a list of names")
+        return FaceModel(
+            name=str(data["name"])[:_MAX_NAME],
+            millimetres_per_unit=float(data["millimetres_per_unit"]),
+            unit_names=tuple(str(n) for n in unit_names),
+            **arrays,
+        )
     except FileNotFoundError as error:
         raise SynergyNetError(f"{label}: no such face model file") from error
     except SynergyNetError as error:

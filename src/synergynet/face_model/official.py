@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
 from ..files.mat import read_arrays
-from ..files.restricted_pickle import load_pickle
+from ..files.restricted_pickle import load_pickle, numbers
 from ..files.whole_file import read_bytes, read_npy
 from ..geometry.landmarks import N_LANDMARKS
 from ..geometry.params import N_EXPRESSION, N_SHAPE, FloatArray, Whitening
@@ -69,8 +69,8 @@ def load_whitening(path: Path) -> Whitening:
     data = load_pickle(path, max_bytes=1 << 20)
     try:
         return Whitening(
-            np.asarray(data["param_mean"]).reshape(-1)[:62],
-            np.asarray(data["param_std"]).reshape(-1)[:62],
+            numbers(data["param_mean"]).reshape(-1)[:62],
+            numbers(data["param_std"]).reshape(-1)[:62],
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise SynergyNetError(f"{path}: not a whitening file ({error})") from error

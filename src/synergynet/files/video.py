@@ -14,11 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
-from .images import MAX_PIXELS
+from .limits import max_pixels
 from .whole_file import CannotWriteError, check_file
 
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 """Suffix of an output -> its codec, of those that OpenCV's own FFmpeg can always write."""
+
+CONTAINERS = (
+    "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,m4v,h264,hevc,gif,mjpeg,mxf,ivf,dv"
+)
+"""FFmpeg's readers that may open a video; none of these reads another file than its own."""
 
 FRAME_RATE = 25.0
 """Frames per second, where a video does not tell."""
@@ -64,7 +69,7 @@ class VideoSource:
             if self.path.stat().st_size == 0:
                 raise SynergyNetError(f"{self.path}: empty file; copy or download the video again")
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our own sentences only
-        self._capture = cv2.VideoCapture(str(source) if self.path is not None else int(str(source)))
+        self._capture = _open_file(self.path) if self.path else cv2.VideoCapture(int(str(source)))
         try:
             self._first = self._open()
         except BaseException:
@@ -83,9 +88,9 @@ class VideoSource:
         pixels = self._property(cv2.CAP_PROP_FRAME_WIDTH) * self._property(
             cv2.CAP_PROP_FRAME_HEIGHT
         )
-        if pixels > MAX_PIXELS:
+        if pixels > max_pixels():
             raise SynergyNetError(
-                f"{self.name}: frames of more than {MAX_PIXELS // 1_000_000} megapixels; "
+                f"{self.name}: frames of more than {max_pixels() / 1e6:g} megapixels; "
                 "scale the video down"
             )
         first = self._read() if opened else None
@@ -209,13 +214,36 @@ class VideoWriter:
             CannotWriteError: it is not there, as on a full disk, of which OpenCV says nothing.
         """
         self._writer.release()
-        check = cv2.VideoCapture(str(self.path))
+        check = _open_file(self.path)
         readable = check.read()[0]
         check.release()
-        if not readable:
+        if not readable or self._frames_in_file() < self.frames_written:
             raise CannotWriteError(
                 f"{self.path.name}: the video could not be written; is the disk full?"
             )
+
+    def _frames_in_file(self) -> int:
+        """Frames that arrived on the disk, counted without decoding them."""
+        check = _open_file(self.path)
+        if not check.set(cv2.CAP_PROP_FORMAT, -1):
+            return self.frames_written
+        count = 0
+        while check.grab():
+            count += 1
+        check.release()
+        return count
+
+
+def _open_file(path: Path) -> cv2.VideoCapture:
+    """A file by FFmpeg, which is to read it alone: a playlist names other files and hosts.
+
+    OpenCV's other readers would take a name with ``%`` for a pattern of many files.
+    """
+    os.environ.setdefault(
+        "OPENCV_FFMPEG_CAPTURE_OPTIONS", f"protocol_whitelist;file|format_whitelist;{CONTAINERS}"
+    )
+    by_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
+    return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG if by_ffmpeg else cv2.CAP_ANY)
 
 
 def keep_sound(video: Path, source: Path, seconds: float) -> str | None:
@@ -232,7 +260,9 @@ def keep_sound(video: Path, source: Path, seconds: float) -> str | None:
     joined = video.with_name("with_sound" + video.suffix)
     for codec in (["-c", "copy"], ["-c:v", "copy"]):
         command = [ffmpeg, "-v", "error", "-nostdin", "-y"]
-        command += ["-i", f"file:{video}", "-i", f"file:{source}", "-map", "0:v:0", "-map", "1:a?"]
+        alone = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS]
+        command += [*alone, "-i", f"file:{video}", *alone, "-i", f"file:{source}"]
+        command += ["-map", "0:v:0", "-map", "1:a?"]
         command += [*codec, "-t", f"{seconds:.3f}", f"file:{joined}"]
         try:
             # A session of its own: Ctrl-C is for us, and the file is to be finished.

@@ -21,6 +21,11 @@ _ONE_THREAD_EACH = dict.fromkeys(
 )
 """For NumPy's BLAS in processes started here: they are the parallelism."""
 
+
+class WorkerDiedError(SynergyNetError):
+    """A process that this one had started is gone, and with it the other ones of its pool."""
+
+
 Task = TypeVar("Task")
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -31,6 +36,8 @@ def run_chunks(
     task: Task,
     chunks: Sequence[Chunk],
     workers: int,
+    *,
+    here: bool = True,
 ) -> Iterator[tuple[int, Result]]:
     """Yield (index, ``function(task, chunk)``) of every chunk, as they are finished.
 
@@ -39,12 +46,13 @@ def run_chunks(
         workers: processes, started afresh ("spawn") so that threads and GPU contexts of this
             one do no harm; 1 works here, and so does any number where the system starts none,
             which one line on stderr then says. They end when this process does, even if killed.
+        here: whether this process may work itself, as it does for one worker or one chunk.
 
     Raises:
-        SynergyNetError: a worker died.
+        WorkerDiedError: one of them did.
     """
     workers = min(workers, len(chunks))
-    pool = _start_pool(workers) if workers > 1 else None
+    pool = None if here and workers <= 1 else _start_pool(workers)
     if pool is None:
         for index, chunk in enumerate(chunks):
             yield index, function(task, chunk)
@@ -55,7 +63,7 @@ def run_chunks(
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
     except BrokenProcessPool as error:
-        raise SynergyNetError(
+        raise WorkerDiedError(
             "a worker process died (killed, or out of memory?); run the same command to go on"
         ) from error
     finally:

@@ -1,6 +1,7 @@
 """Many photos: in this process or in several, to the end whatever happens to one of them."""
 
 import functools
+import os
 import signal
 import tempfile
 import threading
@@ -12,8 +13,9 @@ from types import FrameType
 from typing import Any
 
 from ..files.processors import processors
-from ..files.workers import run_chunks
+from ..files.workers import WorkerDiedError, run_chunks
 from ..pipeline.analyzer import FaceAnalyzer
+from ..regression import LOST_BELOW
 from .results import Outcome, Wanted, earlier_results, try_results
 
 _LARGEST_CHUNK = 8
@@ -22,8 +24,12 @@ _LARGEST_CHUNK = 8
 _WORTH_A_PROCESS = 32
 """Photos; starting processes and loading models into them takes about as long."""
 
+_STOP, _AT_WORK = "stop", ".at-work"
+
 Place = tuple[Path, Path]
 """A photo, and the folder and stem of its results."""
+
+_Chunk = list[tuple[int, Place]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Models:
         quality: a key of ``pipeline.quality.QUALITIES``.
         mirror: average with the mirrored crop; None for what ``quality`` says.
         threads: of one call of the network or the detector; 0: as many as this process may use.
+        min_confidence: of a face; what has less is left out.
     """
 
     detector: str | None = None
@@ -44,6 +51,7 @@ class Models:
     quality: str = "default"
     mirror: bool | None = None
     threads: int = 0
+    min_confidence: float = LOST_BELOW
 
 
 @dataclass(frozen=True)
@@ -53,14 +61,15 @@ class Job:
     Attributes:
         settings: of ``results.settings_of``.
         resume: leave photos alone whose results are there.
-        stop: where this file is, no process begins another photo.
+        notes: a folder where each process notes the photo at which it is; where a file ``stop``
+            is in it, no process begins another photo.
     """
 
     models: Models
     wanted: Wanted
     settings: Mapping[str, Any] = field(default_factory=dict)
     resume: bool = False
-    stop: Path | None = None
+    notes: Path | None = None
 
 
 def choose_workers(photos: int, device: str = "cpu") -> int:
@@ -89,7 +98,7 @@ def run(job: Job, places: Sequence[Place], workers: int = 1) -> Iterator[tuple[i
         workers: processes; 1 works here.
 
     Raises:
-        SynergyNetError: nothing more can be written, or a worker died.
+        SynergyNetError: nothing more can be written, or processes die as they start.
     """
     workers = min(workers, len(places))
     if workers <= 1:
@@ -101,22 +110,67 @@ def run(job: Job, places: Sequence[Place], workers: int = 1) -> Iterator[tuple[i
                 yield index, do_one(job, place)
         return
     size = max(1, min(_LARGEST_CHUNK, len(places) // (8 * workers)))
-    starts = range(0, len(places), size)
-    chunks = [places[start : start + size] for start in starts]
+    numbered = list(enumerate(places))
+    chunks = [numbered[start : start + size] for start in range(0, len(places), size)]
     with tempfile.TemporaryDirectory() as folder:
-        stop = Path(folder) / "stop"
+        notes = Path(folder)
 
         def interrupt() -> None:
-            stop.touch()
+            (notes / _STOP).touch()
             raise KeyboardInterrupt
 
         with on_interrupt(interrupt):
-            for number, outcomes in run_chunks(_several, replace(job, stop=stop), chunks, workers):
-                yield from enumerate(outcomes, starts[number])
+            yield from _outlive(replace(job, notes=notes), notes, chunks, workers)
 
 
-def _several(job: Job, places: Sequence[Place]) -> list[Outcome]:
-    return [do_one(job, place) for place in places if job.stop is None or not job.stop.exists()]
+def _outlive(
+    job: Job, notes: Path, chunks: list[_Chunk], workers: int
+) -> Iterator[tuple[int, Outcome]]:
+    """Work at all chunks, whatever becomes of the processes.
+
+    If one dies, the photos at which they were are tried again, each in a process of its own; one
+    that kills that process too is left alone, and the others go on.
+    """
+    while chunks:
+        done: set[int] = set()
+        try:
+            for number, outcomes in run_chunks(_several, job, chunks, workers, here=False):
+                done.add(number)
+                yield from outcomes
+            return
+        except WorkerDiedError:
+            at_work = {int(note.read_text() or -1) for note in notes.glob(f"*{_AT_WORK}")}
+            left = [chunk for number, chunk in enumerate(chunks) if number not in done]
+            suspects = [item for chunk in left for item in chunk if item[0] in at_work]
+            if not suspects:  # nothing to blame: it died while it was starting
+                raise
+        for note in notes.glob(f"*{_AT_WORK}"):
+            note.unlink()
+        for item in suspects:
+            try:
+                for _, outcomes in run_chunks(_several, job, [[item]], 1, here=False):
+                    yield from outcomes
+            except WorkerDiedError:
+                index, (photo, base) = item
+                error = f"{photo}: a process died at this photo; it is left alone"
+                yield index, Outcome(photo, base, error=error)
+        tried = {index for index, _ in suspects}
+        rest = [[item for item in chunk if item[0] not in tried] for chunk in left]
+        chunks = [chunk for chunk in rest if chunk]
+
+
+def _several(job: Job, chunk: _Chunk) -> list[tuple[int, Outcome]]:
+    assert job.notes is not None
+    note, stop = job.notes / f"{os.getpid()}{_AT_WORK}", job.notes / _STOP
+    outcomes = []
+    load(job.models)  # before a photo is to blame
+    for index, place in chunk:
+        if stop.exists():
+            break
+        note.write_text(str(index))
+        outcomes.append((index, do_one(job, place)))
+    note.unlink(missing_ok=True)
+    return outcomes
 
 
 def do_one(job: Job, place: Place) -> Outcome:

@@ -227,7 +227,7 @@ def _read_run(about: Path) -> Run | None:
     try:
         content = json.loads(about.read_bytes())
         return Run(content["key"], content["photos"], content["per_part"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
@@ -306,7 +306,7 @@ def _read_rows(part: Path) -> list[dict[str, Any]] | None:
 
     try:
         return parquet.read_table(part, columns=["file", "faces", "error"]).to_pylist()
-    except (OSError, ArrowException):
+    except (OSError, ArrowException, ValueError):  # of damaged texts
         return None
 
 

@@ -22,6 +22,7 @@ COLUMNS = {
     "width": WHOLE,
     "height": WHOLE,
     "faces": WHOLE,
+    "left_out": WHOLE,
     "face": WHOLE,
     "box_x0": NUMBER,
     "box_y0": NUMBER,
@@ -46,13 +47,19 @@ SHAPE_COLUMNS = dict.fromkeys(("rotation", "landmarks", "identity", "expression"
 
 SUFFIXES = (".csv", ".parquet")
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def names_summary(path: Path) -> bool:
+    """Whether its ending tells what to write; into pipes and devices it is CSV."""
+    return path.suffix.lower() in SUFFIXES or (path.exists() and not path.is_file())
+
 
 def check_summary(path: str | Path) -> None:
     """Raise SynergyNetError if a summary of this name cannot be written here."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
+    if not names_summary(Path(path)):
         raise SynergyNetError(f"{path}: summaries are written as {' or '.join(SUFFIXES)}")
-    if suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+    if _is_parquet(path) and importlib.util.find_spec("pyarrow") is None:
         raise SynergyNetError(
             f'{path}: writing Parquet needs pyarrow: pip install "synergynet[parquet]"; '
             "a .csv needs nothing"
@@ -63,7 +70,8 @@ def write_summary(path: str | Path, outcomes: Iterable[Outcome]) -> Path:
     """Write one row per face; photos without a face and photos that failed have one row too.
 
     Args:
-        path: ending in ``.csv`` (UTF-8, with a header) or ``.parquet`` (the extra ``parquet``).
+        path: ending in ``.csv`` (UTF-8, with a header) or ``.parquet`` (the extra ``parquet``);
+            or a pipe or device, as ``/dev/stdout``: CSV.
 
     Raises:
         SynergyNetError: another ending, pyarrow is missing, or the system refuses.
@@ -73,7 +81,7 @@ def write_summary(path: str | Path, outcomes: Iterable[Outcome]) -> Path:
     if _is_parquet(path):
         return write_whole(Path(path), parquet_bytes(rows))
     text = io.StringIO(newline="")
-    _csv_writer(text).writerows(rows)
+    _csv_writer(text).writerows(map(_as_cells, rows))
     return write_whole(Path(path), text.getvalue().encode())
 
 
@@ -98,7 +106,7 @@ def join_summaries(path: str | Path, parts: Iterable[Path]) -> Path:
             with partial.open("w", encoding="utf-8", newline="") as stream:
                 rows = _csv_writer(stream)
                 for table in tables:
-                    rows.writerows(table.to_pylist())
+                    rows.writerows(map(_as_cells, table.to_pylist()))
     return target
 
 
@@ -116,6 +124,7 @@ def summary_rows(outcome: Outcome) -> list[dict[str, Any]]:
         "width": outcome.size[0],
         "height": outcome.size[1],
         "faces": len(outcome.faces),
+        "left_out": outcome.left_out,
     }
     if not outcome.faces:
         return [photo]
@@ -164,6 +173,14 @@ def _csv_writer(stream: IO[str]) -> "csv.DictWriter[str]":
     writer = csv.DictWriter(stream, list(COLUMNS), lineterminator="\n")
     writer.writeheader()
     return writer
+
+
+def _as_cells(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Texts that a spreadsheet would take for a formula begin with ``./``; paths stay paths."""
+    return {
+        name: f"./{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
+        for name, value in row.items()
+    }
 
 
 def _schema(columns: Mapping[str, str]) -> "pyarrow.Schema":

@@ -92,11 +92,13 @@ class NetworkRegressor(ABC):
         info: of the weights.
         face_model: the one that came with them, if any.
         assessed: whether the network also answers with expected errors.
+        batch: how many crops it takes at a time, neither more nor less; None for any number.
     """
 
     info: WeightsInfo
     face_model: FaceModel | None = None
     assessed: bool = False
+    batch: int | None = None
 
     @abstractmethod
     def _run(self, planes: NDArray[np.float32]) -> Sequence[FloatArray]:
@@ -121,12 +123,18 @@ class NetworkRegressor(ABC):
         info = self.info
         out = np.empty((len(crops), N_PARAMS), dtype=np.float32)
         expected = np.empty(len(crops), dtype=np.float32) if self.assessed else None
-        for start in range(0, len(crops), CHUNK):
-            chunk = slice(start, start + CHUNK)
-            answers = self._run(normalise(crops[chunk], info.channel_order))
-            out[chunk] = info.whitening.dewhiten(_shaped(answers[0], out[chunk].shape, info))
+        step = self.batch or CHUNK
+        for start in range(0, len(crops), step):
+            chunk = slice(start, start + step)
+            planes = normalise(crops[chunk], info.channel_order)
+            count = len(planes)
+            if self.batch is not None and count < self.batch:
+                planes = np.resize(planes, (self.batch, *planes.shape[1:]))
+            answers = self._run(planes)
+            params = _shaped(answers[0], (len(planes), N_PARAMS), info)[:count]
+            out[chunk] = info.whitening.dewhiten(params)
             if expected is not None:
-                expected[chunk] = _shaped(answers[1], expected[chunk].shape, info)
+                expected[chunk] = _shaped(answers[1], (len(planes),), info)[:count]
         if not np.isfinite(out).all() or (expected is not None and not np.isfinite(expected).all()):
             raise SynergyNetError(
                 f"the network '{info.architecture}' answers with numbers that are not finite; "
@@ -174,6 +182,13 @@ class GraphRegressor(NetworkRegressor):
                 "export the network with synergynet export"
             )
         self.assessed = EXPECTED_NME in [*outputs][1:]
+        size = inputs[0][0]
+        self.batch = size if isinstance(size, int) and size >= 1 else None
+        if self.batch is not None and self.batch > CHUNK:
+            raise SynergyNetError(
+                f"{source}: takes {self.batch} crops at a time; export the network with "
+                "synergynet export, which leaves their number open"
+            )
 
 
 def _shaped(answer: FloatArray, shape: tuple[int, ...], info: WeightsInfo) -> FloatArray:

@@ -14,10 +14,19 @@ from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
 from ..files.onnx_session import open_session
+from ..files.shipped import check_shipped
 from ..geometry.params import FloatArray
 from .base import EXPECTED_NME, GraphRegressor
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+_TOO_NEW = (
+    "unsupported model ir version",
+    "under development and support for this is limited",  # of an operator set
+    "could not find an implementation",
+    "is not a registered function/op",
+)
+"""What ONNX Runtime says of files that are whole."""
 
 
 class OnnxRegressor(GraphRegressor):
@@ -34,25 +43,45 @@ class OnnxRegressor(GraphRegressor):
 
     def __init__(self, path: str | Path, *, device: str = "cpu", threads: int = 0) -> None:
         providers = _providers(device)
+        self._source = path
+        check_shipped(Path(path))
         try:
             self._session = open_session(path, threads=threads, providers=providers)
-        except Exception as error:  # ONNX Runtime raises a dozen kinds for damaged files
+            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            takes = [p.shape if p.type == "tensor(float)" else [p.type] for p in inputs]
+            gives = {port.name: port.shape[-1] if port.shape else None for port in outputs}
+            names = [port.name for port in (*inputs, *outputs)]
+        except Exception as error:  # of a dozen kinds, UnicodeDecodeError among them
+            raise SynergyNetError(f"{path}: {_why_not(error)}") from error
+        if self._session.get_providers()[0] != providers[0]:  # it only warns, and takes the next
             raise SynergyNetError(
-                f"{path}: not a complete ONNX model; copy or download it again"
-            ) from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        self._describe(
-            path,
-            self._session.get_modelmeta().custom_metadata_map,
-            [port.shape if port.type == "tensor(float)" else [port.type] for port in inputs],
-            {port.name: port.shape[-1] if port.shape else None for port in outputs},
-        )
-        self._input = inputs[0].name
-        self._outputs = [outputs[0].name, *([EXPECTED_NME] if self.assessed else [])]
+                f"ONNX Runtime cannot use '{device}' here (no such device, driver or library); "
+                "use the device cpu, or auto"
+            )
+        self._describe(path, metadata, takes, gives)
+        self._input, first = names[0], names[len(inputs)]
+        self._outputs = [first, *([EXPECTED_NME] if self.assessed else [])]
 
     def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
-        answers = self._session.run(self._outputs, {self._input: planes})
-        return [np.asarray(answer) for answer in answers]
+        try:
+            answers = self._session.run(self._outputs, {self._input: planes})
+            return [np.asarray(answer, dtype=np.float32) for answer in answers]
+        except Exception as error:  # of a dozen kinds
+            raise SynergyNetError(
+                f"{self._source}: the network fails on {len(planes)} crops "
+                f"({' '.join(str(error).split())[:200]}); export it again with synergynet export"
+            ) from error
+
+
+def _why_not(error: Exception) -> str:
+    """Why a file cannot be loaded, and the cure."""
+    if any(words in str(error).lower() for words in _TOO_NEW):
+        return (
+            f"made for a newer ONNX Runtime than {onnxruntime.__version__}; "
+            "pip install --upgrade onnxruntime"
+        )
+    return "not a complete ONNX model; copy or download it again"
 
 
 def _providers(device: str) -> tuple[str, ...]:
@@ -61,6 +90,7 @@ def _providers(device: str) -> tuple[str, ...]:
     wanted = _PROVIDERS[device]
     if wanted not in onnxruntime.get_available_providers():
         raise SynergyNetError(
-            f"ONNX Runtime has no '{device}' here; use the device cpu, or install onnxruntime-gpu"
+            f"ONNX Runtime has no '{device}' here; use the device cpu or auto, or install "
+            "onnxruntime-gpu"
         )
     return (wanted,) if device == "cpu" else (wanted, _PROVIDERS["cpu"])

@@ -1,5 +1,6 @@
 """A network in an OpenVINO .xml, run by OpenVINO; imported only when one is asked for."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,19 @@ class OpenVinoRegressor(GraphRegressor):
             },
         )
         self._compiled = compiled
+        self._again = partial(OpenVinoRegressor, path, device=device, threads=threads)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._again, ()
 
     def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
-        answers = self._compiled(planes)
+        try:
+            answers = self._compiled(planes)
+        except RuntimeError as error:
+            raise SynergyNetError(
+                f"the network fails on {len(planes)} crops "
+                f"({' '.join(str(error).split())[:200]}); export it again with synergynet export"
+            ) from error
         return [np.array(answers[i]) for i in range(1 + self.assessed)]
 
 

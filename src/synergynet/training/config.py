@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -21,6 +20,8 @@ from pydantic import (
 from ..datasets.augmentation import AugmentationConfig
 from ..datasets.readers.crop_list import MAX_DISAGREEMENT_PX
 from ..errors import SynergyNetError
+from ..files.whole_file import read_bytes
+from ..files.yaml_text import MAX_BYTES, parsed_yaml
 from ..nets.backbones import check_backbone
 from ..nets.loss_terms import check_losses
 from ..weights.info import Frame
@@ -220,10 +221,8 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
     """
     source = Path(path)
     try:
-        data: Any = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SynergyNetError(f"{source}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        data = parsed_yaml(read_bytes(source, max_bytes=MAX_BYTES, kind="recipe").decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise SynergyNetError(f"{source}: not valid YAML ({error})") from error
     if not isinstance(data, dict):
         raise SynergyNetError(f"{source}: expected keys and values, found {type(data).__name__}")
@@ -238,8 +237,8 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
             if not isinstance(where, dict):
                 raise SynergyNetError(f"override '{item}': '{name}' is not a group of settings")
         try:
-            where[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            where[last] = parsed_yaml(value)
+        except (ValueError, RecursionError) as error:
             raise SynergyNetError(f"override '{item}': the value is not valid YAML") from error
     return validated(TrainConfig, data, source)
 

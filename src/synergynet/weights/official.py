@@ -69,7 +69,7 @@ def official_weights(source: str, entries: Arrays, official: Official) -> Weight
         name: array[:N_PARAMS] if array.shape == (N_PARAMS_WITH_TEXTURE,) else array
         for name, array in buffers.items()
     }
-    wanted = _buffer_shapes(rows - rows % 3) | state_shapes(ARCHITECTURE)
+    wanted = _buffer_shapes(max(3, rows - rows % 3)) | state_shapes(ARCHITECTURE)
     check_tensors(source, wanted, plain | tensors)
     model = _face_model(source, plain)
     try:

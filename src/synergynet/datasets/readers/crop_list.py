@@ -17,6 +17,7 @@ from ...errors import SynergyNetError
 from ...face_model.fitting import fit_landmarks
 from ...face_model.model import FaceModel
 from ...face_model.official import load_whitening
+from ...files.npz import read_npz
 from ...files.restricted_pickle import load_pickle
 from ...geometry import frames, params, pose
 from ...geometry.landmarks import MIRROR
@@ -34,7 +35,9 @@ MAX_DISAGREEMENT_PX = 5.0
 """A labeller that differs from itself on the mirrored crop by more is not trusted."""
 
 _MAX_LABEL_BYTES = 2 << 30
+_MAX_QUALITY_BYTES = 64 << 20
 _FIT_CHUNK = 4096
+_DISAGREEMENT = "mirror_disagreement_px"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +130,9 @@ def read_list(path: Path, check: Callable[[str, Path], None] = check_name) -> li
 
 def read_params(path: Path, whitening: Whitening, count: int) -> FloatArray:
     """``param_all_norm*.pkl``, 62 or 102 wide, whitened -> (N, 62) raw float64."""
-    labels = np.asarray(load_pickle(path, max_bytes=_MAX_LABEL_BYTES))
+    labels = load_pickle(path, max_bytes=_MAX_LABEL_BYTES)
+    if not isinstance(labels, np.ndarray):
+        raise SynergyNetError(f"{path}: holds no array of labels but a {type(labels).__name__}")
     if labels.ndim != 2 or labels.shape[1] < N_PARAMS or labels.shape[0] != count:
         raise SynergyNetError(
             f"{path}: labels have shape {labels.shape}, expected ({count}, 62) or ({count}, 102) "
@@ -138,20 +143,33 @@ def read_params(path: Path, whitening: Whitening, count: int) -> FloatArray:
     return whitening.dewhiten(labels[:, :N_PARAMS].astype(np.float64))
 
 
-def trusted(quality: Path, limit_px: float = MAX_DISAGREEMENT_PX) -> NDArray[np.bool_]:
+def trusted(
+    quality: Path, limit_px: float = MAX_DISAGREEMENT_PX, count: int | None = None
+) -> NDArray[np.bool_]:
     """(N,) which labels of a list the labeller confirmed on the mirrored crop.
 
     Args:
         quality: ``.npz`` with ``mirror_disagreement_px`` (N,).
         limit_px: below this it agrees with itself.
+        count: N, if it is known.
+
+    Raises:
+        SynergyNetError: missing, broken, or of another list.
     """
     if not quality.is_file():
         raise SynergyNetError(f"{quality}: no such file; name the labels.npz in data.quality")
     try:
-        with np.load(quality, allow_pickle=False) as labels:
-            return np.asarray(labels["mirror_disagreement_px"] < limit_px)
+        pixels = read_npz(quality, {_DISAGREEMENT: "fiu"}, max_bytes=_MAX_QUALITY_BYTES)[
+            _DISAGREEMENT
+        ]
     except Exception as error:  # zipfile and zlib raise many kinds on broken files
-        raise SynergyNetError(f"{quality}: no mirror_disagreement_px in it") from error
+        raise SynergyNetError(f"{quality}: no {_DISAGREEMENT} in it") from error
+    if pixels.ndim != 1 or (count is not None and len(pixels) != count):
+        raise SynergyNetError(
+            f"{quality}: {_DISAGREEMENT} has shape {pixels.shape}, expected one number for each "
+            "line of the list"
+        )
+    return np.asarray(pixels < limit_px)
 
 
 def find_whitening(labels: Path, of_model: Whitening | None) -> Whitening:

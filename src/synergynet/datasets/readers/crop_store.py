@@ -8,16 +8,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SynergyNetError
+from ...files.images import decode_image
+from ...files.whole_file import check_file
 from ...geometry.params import INPUT_SIZE
 
 CROP_SHAPE = (INPUT_SIZE, INPUT_SIZE, 3)
 MAX_CROP_BYTES = 1 << 20
 """Of a compressed crop; real ones have 4 kB, and no 120x120 picture comes near this."""
+_MAX_PIXELS = 1_000_000
+"""Of what is taken for a crop by mistake: enough to decode it and say its size."""
 
 
 class LazyCrops:
@@ -96,7 +99,7 @@ def crop_files(folder: Path, names: Sequence[str]) -> LazyCrops:
         if parent not in listings:
             listings[parent] = _listing(folder / parent)
         # Some file systems take a name that is not spelt as in their listing.
-        if base not in listings[parent] and not (folder / name).is_file():
+        if base not in listings[parent] and not _is_file(folder / name):
             raise SynergyNetError(f"{folder / name}: missing")
     return unchecked_files(folder, names)
 
@@ -109,6 +112,13 @@ def unchecked_files(folder: Path, names: Sequence[str]) -> LazyCrops:
 def read_crop(file: Path) -> NDArray[np.uint8]:
     """(120, 120, 3) uint8 BGR; SynergyNetError if it is missing or no such picture."""
     return decode_crop(read_crop_bytes(file), file)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _listing(folder: Path) -> set[str]:
@@ -125,8 +135,7 @@ def read_crop_bytes(file: Path) -> bytes:
 
 def read_small(file: Path, most: int, what: str) -> bytes:
     """A file's bytes; SynergyNetError if it is missing or larger than ``most``, so no ``what``."""
-    if not file.is_file():
-        raise SynergyNetError(f"{file}: no such file")
+    check_file(file)
     try:
         with file.open("rb", buffering=0) as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -146,13 +155,8 @@ def decode_crop(data: bytes, origin: object) -> NDArray[np.uint8]:
     Raises:
         SynergyNetError: not an image, or not 120x120.
     """
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error:  # more pixels than OpenCV takes
-        image = None
-    if image is None:
-        raise SynergyNetError(f"{origin}: not a readable image")
+    image = decode_image(data, origin, pixels=_MAX_PIXELS)
     if image.shape != CROP_SHAPE:
         width, height = image.shape[1], image.shape[0]
         raise SynergyNetError(f"{origin}: {width}x{height} pixels, expected 120x120")
-    return np.asarray(image, dtype=np.uint8)
+    return image

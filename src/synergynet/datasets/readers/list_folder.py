@@ -1,7 +1,6 @@
 """Folders that hold a training list: crops, names, whitened labels, and how they were made."""
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
 from ...face_model.sources import resolve_face_model
+from ...files.partial import sweep_below
 from ...files.whole_file import write_whole
 from ...files.workers import run_chunks
 from ...geometry.params import FloatArray, Whitening
@@ -53,7 +53,7 @@ def claim_folder(output: Path, record: str, settings: dict[str, object]) -> None
     file = output / record
     try:
         found = json.loads(file.read_bytes()) if file.is_file() else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         found = {}
     if found is None and output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise SynergyNetError(f"{output}: not an empty folder; give another one as output")
@@ -62,8 +62,7 @@ def claim_folder(output: Path, record: str, settings: dict[str, object]) -> None
             f"{output}: made with other settings ({record}); "
             "give another output folder, or delete this one"
         )
-    for leftover in list(output.rglob(".partial-*")):
-        shutil.rmtree(leftover, ignore_errors=True)
+    sweep_below(output)
     for name in (TRAIN_LIST, TEST_LIST):
         (output / name).unlink(missing_ok=True)
     write_whole(file, json.dumps(settings, indent=1).encode())

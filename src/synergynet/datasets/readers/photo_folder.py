@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SynergyNetError
 from ...face_model.model import FaceModel
+from ...files.images import decode_image
 from ...geometry.boxes import largest_side
 from . import LabelModel, Reader, Sample
 from .crop_store import read_small
@@ -19,6 +19,7 @@ from .mat_photos import PHOTO_SIZE, Source, benchmark_box, photo1_to_crop1, read
 _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 _NO_LABELS = ("Code", "landmarks")  # folders of the two collections with other .mat files
 _SMALLEST_BOX = 16  # photo pixels
+_MAX_PIXELS = 4_000_000  # of what is taken for such a photo by mistake
 
 
 @dataclass(frozen=True)
@@ -135,16 +136,9 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
         SynergyNetError: missing, too large, not an image, or not of 450x450 pixels.
     """
     data = read_small(path, 16 << 20, "photo of 450x450 pixels")
-    try:
-        image = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        )
-    except cv2.error:  # no bytes, or more pixels than OpenCV takes
-        image = None
-    if image is None:
-        raise SynergyNetError(f"{path}: not a readable image")
+    image = decode_image(data, path, pixels=_MAX_PIXELS, turned=False)
     if image.shape[:2] != (PHOTO_SIZE, PHOTO_SIZE):
         raise SynergyNetError(
             f"{path}: {image.shape[1]}x{image.shape[0]} pixels; the labels are for 450x450"
         )
-    return np.asarray(image, dtype=np.uint8)
+    return image

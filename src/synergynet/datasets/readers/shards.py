@@ -136,12 +136,15 @@ def read_index(folder: Path) -> ShardIndex:
             "(run the same command again to finish it)"
         )
     try:
-        return ShardIndex.model_validate_json(read_small(file, 64 << 20, "list of shards"))
+        index = ShardIndex.model_validate_json(read_small(file, 64 << 20, "list of shards"))
     except ValidationError as error:
         raise SynergyNetError(
             f"{file}: not an index of shards of this version ({error.errors()[0]['msg']}); "
             "pack the list again"
         ) from error
+    if len({entry.file for entry in index.shards}) < len(index.shards):
+        raise SynergyNetError(f"{file}: a shard is there twice; pack the list again")
+    return index
 
 
 def _params_head() -> bytes:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from ...errors import SynergyNetError
 from ...face_model.open_head import load_open_head
+from ...files.npz import read_npz
 from ...files.whole_file import CannotWriteError, write_whole
 from ...geometry.landmarks import N_LANDMARKS
 from ..readers.crop_list import label_whitening
@@ -136,7 +137,7 @@ def decode_depth(value: NDArray[np.uint16]) -> NDArray[np.float32]:
 def _is_finished(output: Path, settings: dict[str, object]) -> bool:
     try:
         found = json.loads((output / RECORD).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return bool(found == settings) and (output / TRAIN_LIST).is_file()
 
@@ -209,8 +210,7 @@ def _write_pictures(task: _Task, index: int, face: SyntheticFace) -> None:
 
 def _read_part(file: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(file, allow_pickle=False) as data:
-            part = dict(data)
+        part = read_npz(file)
         whole = part.keys() >= _IN_PARTS and part["landmarks68"].shape[1:] == (3, N_LANDMARKS)
     except Exception:  # zipfile and zlib raise many kinds on broken files
         whole = False

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import SynergyNetError
 from ...files.whole_file import whole_file
@@ -36,10 +36,7 @@ def read_official(path: str | Path) -> Weights:
     epoch, state = content["epoch"], content["state_dict"]
     if not isinstance(epoch, int) or not isinstance(state, OrderedDict):
         raise SynergyNetError(f"{source}: 'epoch' must be a number, 'state_dict' a state dict.")
-    try:
-        entries = {name.removeprefix(PREFIX): v.detach().numpy() for name, v in state.items()}
-    except (AttributeError, TypeError, RuntimeError) as error:  # no strings, no dense tensors
-        raise SynergyNetError(f"{source}: 'state_dict' must hold tensors only.") from error
+    entries = _arrays(source, state)
     versions = _module_versions(getattr(state, "_metadata", None))
     return official_weights(str(source), entries, Official({}, epoch, archive_name, versions))
 
@@ -67,6 +64,31 @@ def write_official(path: str | Path, weights: Weights) -> None:
             torch.save({"epoch": official.epoch, "state_dict": state}, partial)
         except RuntimeError as error:  # torch's word for a full disk
             raise SynergyNetError(f"{target}: cannot be written ({error})") from error
+
+
+def _arrays(source: Path, state: OrderedDict[object, object]) -> dict[str, np.ndarray]:
+    """The tensors, each of them plain, dense and no larger than what the file holds of it.
+
+    A view that repeats one number a thousand million times is a tensor too.
+    """
+    entries: dict[str, np.ndarray] = {}
+    total = 0
+    for name, value in state.items():
+        if not isinstance(value, Tensor) or not isinstance(name, str):
+            raise SynergyNetError(f"{source}: 'state_dict' must hold tensors only.")
+        tensor = value.detach()
+        dense = type(value) in (Tensor, nn.Parameter) and tensor.device.type == "cpu"
+        dense = dense and tensor.layout == torch.strided
+        dense = dense and not tensor.is_quantized and not tensor.is_nested
+        size = tensor.numel() * tensor.element_size() if dense else 0
+        total += size
+        if not dense or size > tensor.untyped_storage().nbytes() or total > MAX_BYTES:
+            raise SynergyNetError(f"{source}: {name[:80]!r} is no plain tensor of the file's own.")
+        try:
+            entries[name.removeprefix(PREFIX)] = tensor.numpy()
+        except (TypeError, RuntimeError) as error:  # a type that NumPy lacks, a conjugate view
+            raise SynergyNetError(f"{source}: {name[:80]!r} is no plain tensor.") from error
+    return entries
 
 
 def _module_versions(modules: object) -> dict[str, int]:

@@ -85,10 +85,13 @@ class MindSporeBackend(Backend):
         except (KeyError, ValueError, TypeError) as error:
             raise damaged_state(path, error) from error
         standing.check(path, fingerprint)
-        load_tensors(self.net, {name: entries[f"model.{name}"] for name in self._shapes})
-        self.average = {name: entries[f"ema.{name}"] for name in self._shapes}
-        for slot, value in zip(self._optimizer.slots, slots, strict=True):
-            slot[...] = value
+        try:
+            load_tensors(self.net, {name: entries[f"model.{name}"] for name in self._shapes})
+            self.average = {name: entries[f"ema.{name}"] for name in self._shapes}
+            for slot, value in zip(self._optimizer.slots, slots, strict=True):
+                slot[...] = value
+        except (KeyError, ValueError) as error:
+            raise damaged_state(path, error) from error
         # A run that began from another checkpoint goes on in that one's units.
         self.net.set_whitening(whitening)
         return standing

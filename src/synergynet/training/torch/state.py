@@ -65,26 +65,47 @@ def load_state(
         SynergyNetError: damaged file, or one of a run with other settings.
     """
     tensors, metadata = _read(path)
-    if metadata["format"] == _COMPACT:
-        tensors = unpack(tensors)
-    step, best = int(metadata["step"]), float(metadata["best"])
-    standing = Standing(step, best, metadata["fingerprint"])
-    standing.check(path, fingerprint)
+    try:
+        step, best = int(metadata["step"]), float(metadata["best"])
+        standing = Standing(step, best, metadata["fingerprint"])
+        standing.check(path, fingerprint)
+        if metadata["format"] == _COMPACT:
+            tensors = unpack(tensors)
+        _restore(tensors, metadata, model, ema, optimizer, scaler)
+    except SynergyNetError:
+        raise
+    except Exception as error:  # of many kinds: torch checks little of what it is given
+        raise damaged_state(path, error) from error
+    return standing
+
+
+def _restore(
+    tensors: dict[str, Tensor],
+    metadata: dict[str, str],
+    model: nn.Module,
+    ema: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+) -> None:
     model.load_state_dict(_part(tensors, "model."))
     for key, value in _part(tensors, "ema.").items():
+        if value.shape != ema[key].shape:
+            raise ValueError(f"{key[:80]!r} has another shape")
         ema[key].copy_(value)
     state = optimizer.state_dict()
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots: dict[int, dict[str, Any]] = {}
     for key, value in _part(tensors, "optimizer.").items():
-        index, name = key.split(".", 1)
-        slots.setdefault(int(index), {})[name] = _laid_out_like(parameters[int(index)], value)
+        number, name = key.split(".", 1)
+        index = int(number)
+        if not 0 <= index < len(parameters) or value.numel() not in (1, parameters[index].numel()):
+            raise ValueError(f"{key[:80]!r} is of no parameter")
+        slots.setdefault(index, {})[name] = _laid_out_like(parameters[index], value)
     for key, value in json.loads(metadata["optimizer"]).items():
-        index, name = key.split(".", 1)
-        slots.setdefault(int(index), {})[name] = value
+        number, name = key.split(".", 1)
+        slots.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
     scaler.load_state_dict(json.loads(metadata["scaler"]))
-    return standing
 
 
 def pack_state(source: Path, target: Path) -> None:
@@ -108,7 +129,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safetensors.safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
         tensors = safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # SafetensorError, and others for types that torch lacks
         raise damaged_state(path, error) from error
     if metadata.get("format") not in (_FORMAT, _COMPACT):
         raise SynergyNetError(

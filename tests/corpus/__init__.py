@@ -1,0 +1,1 @@
+"""Damaged files for every reader: made by ``make``, run by ``trial``, mutated by ``fuzz``."""
