@@ -15,8 +15,8 @@ import synergynet
 
 NAMES = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
 """Module -> the package that brings it, where the names differ."""
-BESIDE = {"mindspore"}
-"""Has an environment of its own, requirements-mindspore.txt: no extra brings it."""
+BESIDE = {"mindspore", "PyInstaller"}
+"""One has an environment of its own, requirements-mindspore.txt; the other calls us."""
 
 
 def lower_bounds(*extras: str) -> dict[str, str]:
