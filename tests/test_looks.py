@@ -128,8 +128,9 @@ def test_what_the_network_takes_for_no_face_is_left_out(
     assert kept == 0 or analysis.faces[0].score == 0.9
 
 
-def test_a_face_is_found_and_trusted_however_the_photo_is_turned() -> None:
-    analyzer = FaceAnalyzer(threads=1)
+@pytest.mark.parametrize("quality", ["fast", "default"])
+def test_a_face_is_found_and_trusted_however_the_photo_is_turned(quality: str) -> None:
+    analyzer = FaceAnalyzer(quality=quality, threads=1)
     photo = read_image(ASTRONAUT)
     (upright,) = analyzer(photo)
     edge = photo.shape[0] - 1

@@ -103,7 +103,7 @@ def test_a_network_runs_without_threads_that_do_not_start(monkeypatch) -> None:
     """ONNX Runtime cannot make a session then, but for one that needs none."""
     threads = []
 
-    def session(_, path, options, providers):
+    def session(again, path, options, providers):
         threads.append(options.intra_op_num_threads)
         if options.intra_op_num_threads > 1:
             raise RuntimeError("env.cc:327 pthread_create failed, error code: 11")

@@ -52,7 +52,10 @@ def run_chunks(
         WorkerDiedError: one of them did.
     """
     workers = min(workers, len(chunks))
-    pool = None if here and workers <= 1 else _start_pool(workers)
+    alone = here and workers <= 1
+    pool = None if alone else _start_pool(workers)
+    if pool is None and not here:
+        raise WorkerDiedError("no process can be started here; give --workers 1")
     if pool is None:
         for index, chunk in enumerate(chunks):
             yield index, function(task, chunk)
