@@ -15,8 +15,8 @@ import synergynet
 
 NAMES = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
 """Module -> the package that brings it, where the names differ."""
-BESIDE = {"mindspore"}
-"""Has an environment of its own, requirements-mindspore.txt: no extra brings it."""
+BESIDE = {"mindspore", "PyInstaller"}
+"""One has an environment of its own, requirements-mindspore.txt; the other calls us."""
 
 
 def lower_bounds(*extras: str) -> dict[str, str]:
@@ -59,3 +59,21 @@ def test_every_dependency_has_a_lower_bound_that_ci_installs() -> None:
 def test_an_unknown_extra_is_told() -> None:
     with pytest.raises(subprocess.CalledProcessError):
         lower_bounds("nonsense")
+
+
+def test_messages_of_the_troubleshooting_page_are_those_of_the_code() -> None:
+    """``...`` stands for what changes; a message is in the first column, up to the next ``|``."""
+    sources = Path(synergynet.__file__).parent.rglob("*.py")
+    texts = "\n".join(
+        node.value
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    page = (REPO / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    page, _, _ = page.partition("## A program of one folder")
+    first_columns = re.findall(r"^\| (`[^|]*) \|", page, flags=re.M)
+    assert len(first_columns) > 20
+    for message in (m for column in first_columns for m in re.findall(r"`([^`]+)`", column)):
+        for piece in filter(None, (part.strip() for part in message.split("..."))):
+            assert piece in texts, message

@@ -132,10 +132,11 @@ def _outlive(
     If one dies, the photos at which they were are tried again, each in a process of its own; one
     that kills that process too is left alone, and the others go on.
     """
+    here = True  # where no processes start; not once one has died, for it may be this one next
     while chunks:
         done: set[int] = set()
         try:
-            for number, outcomes in run_chunks(_several, job, chunks, workers, here=False):
+            for number, outcomes in run_chunks(_several, job, chunks, workers, here=here):
                 done.add(number)
                 yield from outcomes
             return
@@ -144,6 +145,7 @@ def _outlive(
                 yield index, do_one(job, place)
             return
         except WorkerDiedError:
+            here = False
             at_work = {int(note.read_text() or -1) for note in notes.glob(f"*{_AT_WORK}")}
             left = [chunk for number, chunk in enumerate(chunks) if number not in done]
             suspects = [item for chunk in left for item in chunk if item[0] in at_work]
