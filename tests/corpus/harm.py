@@ -27,6 +27,7 @@ HARM: dict[str, Callable[[], Files]] = {
     "npy": lambda: {
         "huge.npy": harm_arrays.header_only("'<f4'", "(99999999999,)"),
         "void.npy": harm_arrays.header_only("'|V0'", "(1000000000,)"),
+        "long-header.npy": b"\x93NUMPY\2\0" + b"\xb0" * 200,
         "objects.npy": harm_arrays.header_only("'|O'", "(3,)") + b"\x80\x04N.",
     },
     "npz": harm_arrays.models,

@@ -161,10 +161,22 @@ def officials() -> Files:
         },
     }  # fmt: skip
     made = {f"{name}.pth.tar": seeds.official(**changes) for name, changes in kinds.items()}
+    large = b"\x80\x02cbuiltins\nbytearray\n\x8a\x05" + (1 << 32).to_bytes(5, "little") + b"\x85R."
+    made["bytearray.pth.tar"] = _with_pickle(seeds.official(), large)
+    made["old-bytearray.pth.tar"] = large
+    made["long-text.pth.tar"] = b"X\xff\xff\xff\xffabc"
     lists = OrderedDict([("a", [1, 2])])
     made["lists.pth.tar"] = seeds.torch_file({"epoch": 1, "state_dict": lists})
     made["numbers.pth.tar"] = seeds.torch_file({"epoch": 1, "state_dict": OrderedDict([(1, one)])})
     return made
+
+
+def _with_pickle(data: bytes, other: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(stream, "w") as made:
+        for name in archive.namelist():
+            made.writestr(name, other if name.endswith("data.pkl") else archive.read(name))
+    return stream.getvalue()
 
 
 def metadata() -> Files:

@@ -25,7 +25,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(
     r"\{'descr': '([<>=|]?(?:b1|[iu][1248]|f[248]|U[0-9]{1,5}))', "
-    r"'fortran_order': (False|True), 'shape': \(([0-9, ]{0,200})\), \} *\n?"
+    r"'fortran_order': (False|True), 'shape': \(([0-9L, ]{0,200})\), \} *\n?"
 )
 """As NumPy writes it; whatever else a literal may hold is not for us."""
 
@@ -69,7 +69,7 @@ def read_npz(
 
 
 def _array(name: str, stream: IO[bytes], size: int, kinds: str) -> NDArray[Any]:
-    dtype, shape, fortran, start = _header(name, stream)
+    dtype, shape, fortran, start = read_header(name, stream)
     if dtype.kind not in kinds:
         raise ValueError(f"{name}: holds {dtype}, which it should not")
     items = math.prod(shape)
@@ -82,8 +82,12 @@ def _array(name: str, stream: IO[bytes], size: int, kinds: str) -> NDArray[Any]:
     return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _header(name: str, stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
-    """dtype, shape, whether in Fortran's order, and bytes read. Format: NumPy, NEP 1."""
+def read_header(name: str, stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
+    """dtype, shape, whether in Fortran's order, and bytes read. Format: NumPy, NEP 1.
+
+    Raises:
+        ValueError: no array of plain numbers. NumPy would read a header of any length.
+    """
     head = stream.read(8)
     if head[:6] != _MAGIC or head[6:7] not in (b"\1", b"\2", b"\3"):
         raise ValueError(f"{name}: no .npy array")
@@ -93,8 +97,8 @@ def _header(name: str, stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...
         raise ValueError(f"{name}: a header of {length} bytes")
     match = _HEADER.fullmatch(stream.read(length).decode("latin-1"))
     if match is None:
-        raise ValueError(f"{name}: no plain array of numbers")
-    shape = tuple(int(size) for size in match[3].split(",") if size.strip())
+        raise ValueError(f"{name}: holds objects or records, not plain numbers")
+    shape = tuple(int(size.strip(" L")) for size in match[3].split(",") if size.strip())
     if len(shape) > _MAX_DIMS:
         raise ValueError(f"{name}: {len(shape)} dimensions")
     return np.dtype(match[1]), shape, match[2] == "True", 8 + width + length

@@ -1,6 +1,7 @@
 """Files: read arrays that a stranger made, write so that a file appears whole or not at all."""
 
 import errno
+import math
 import os
 import re
 import shutil
@@ -8,12 +9,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from .npz import read_header
 from .partial import partial_folder
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -92,10 +94,18 @@ def read_npy(path: Path, *, max_bytes: int, cure: str) -> NDArray[Any]:
     """
     check_file(path, max_bytes=max_bytes, cure=cure)
     try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # NumPy raises many kinds on broken files
+        with path.open("rb") as stream:
+            dtype, shape, fortran, start = read_header(path.name, stream)
+        if math.prod(shape) * dtype.itemsize > path.stat().st_size - start:
+            raise ValueError("it is cut off")
+        order: Literal["C", "F"] = "F" if fortran else "C"
+        if not math.prod(shape):  # which cannot be mapped
+            data: NDArray[Any] = np.empty(shape, dtype)
+        else:
+            data = np.memmap(path, dtype, "r", start, shape, order)
+    except (OSError, ValueError, OverflowError) as error:
         raise SynergyNetError(f"{path}: not a readable .npy array ({error})") from error
-    if not isinstance(data, np.ndarray) or data.dtype.kind not in "fiu":
+    if data.dtype.kind not in "fiu":
         raise SynergyNetError(f"{path}: not an .npy array of numbers; {cure}")
     return data
 

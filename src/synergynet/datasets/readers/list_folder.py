@@ -51,6 +51,7 @@ def claim_folder(output: Path, record: str, settings: dict[str, object]) -> None
         SynergyNetError: it holds something else.
     """
     file = output / record
+    sweep_below(output)  # first of all: a folder that holds nothing else is empty
     try:
         found = json.loads(file.read_bytes()) if file.is_file() else None
     except (OSError, ValueError, RecursionError):
@@ -62,7 +63,6 @@ def claim_folder(output: Path, record: str, settings: dict[str, object]) -> None
             f"{output}: made with other settings ({record}); "
             "give another output folder, or delete this one"
         )
-    sweep_below(output)
     for name in (TRAIN_LIST, TEST_LIST):
         (output / name).unlink(missing_ok=True)
     write_whole(file, json.dumps(settings, indent=1).encode())

@@ -1,5 +1,7 @@
 """The official ``.pth.tar`` file: ``{'epoch', 'state_dict'}``, read and written by torch."""
 
+import io
+import pickletools
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -15,6 +17,17 @@ from ...weights.tensors import MAX_BYTES, Official, Weights, checkpoint_file
 
 PREFIX = "module."  # left by nn.DataParallel
 
+_LEGACY_PICKLES = 5
+"""Of torch's older format: number, version, system, content, keys; then come the numbers."""
+_MAX_PICKLE, _MAX_OPCODES = 16 << 20, 1_000_000
+_NAMES = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+    *(f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "Long", "Int", "BFloat16")),
+}
+_OTHER_NAMES = {"STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ", "NEWOBJ_EX"}
+
 
 def read_official(path: str | Path) -> Weights:
     """Read and check a ``.pth.tar`` without running anything that it contains.
@@ -25,7 +38,10 @@ def read_official(path: str | Path) -> Weights:
     source = checkpoint_file(path)
     archive_name = _archive_name(source)
     try:
-        content = torch.load(source, map_location="cpu", weights_only=True)
+        # Not as a path: for a length that a file declares, reading one takes the memory at once.
+        stream = io.BytesIO(source.read_bytes())
+        _check_pickles(stream)
+        content = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for damaged or foreign files
         raise _damaged(source, error) from error
     if not isinstance(content, dict) or set(content) != {"epoch", "state_dict"}:
@@ -64,6 +80,29 @@ def write_official(path: str | Path, weights: Weights) -> None:
             torch.save({"epoch": official.epoch, "state_dict": state}, partial)
         except RuntimeError as error:  # torch's word for a full disk
             raise SynergyNetError(f"{target}: cannot be written ({error})") from error
+
+
+def _check_pickles(stream: io.BytesIO) -> None:
+    """Raise ValueError for a name that a state dict does not need.
+
+    Among those that torch allows, ``bytearray`` takes as many gigabytes as a file of 300 bytes
+    likes.
+    """
+    if zipfile.is_zipfile(stream):
+        with zipfile.ZipFile(stream) as archive:
+            entries = [e for e in archive.infolist() if e.filename.endswith(".pkl")]
+            if any(entry.file_size > _MAX_PICKLE for entry in entries):
+                raise ValueError("a huge list of tensors")
+            pickles = [io.BytesIO(archive.read(entry)) for entry in entries]
+    else:
+        pickles = [stream] * _LEGACY_PICKLES  # one after another
+    stream.seek(0)
+    for data in pickles:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+            known = opcode.name != "GLOBAL" or argument in _NAMES
+            if not known or opcode.name in _OTHER_NAMES or count > _MAX_OPCODES:
+                raise ValueError(f"it names {str(argument)[:80]}")
+    stream.seek(0)
 
 
 def _arrays(source: Path, state: OrderedDict[object, object]) -> dict[str, np.ndarray]:
