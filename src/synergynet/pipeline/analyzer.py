@@ -348,7 +348,7 @@ class FaceAnalyzer:
         tried = self._faces(photos, found, last, answer)
         for number, i in enumerate(rows):
             best = max(tried[3 * number : 3 * number + 3], key=lambda face: face.confidence or 0.0)
-            if (best.confidence or 0.0) >= _CONFIRMED:
+            if self._is_face(best):
                 faces[i] = best
 
     def _may_be_turned(self, face: Face) -> bool:
