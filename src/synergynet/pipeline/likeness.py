@@ -142,8 +142,8 @@ class CutFinder:
             return False
         change = float(np.abs(grid - before).mean())
         same = _cosine(self.pattern, was)
-        usual = float(np.median(self._changes))
-        cut = same < _CUT_CORRELATION and change > max(_CUT_CHANGE, _CUT_AGAINST_USUAL * usual)
+        cut = same < _CUT_CORRELATION and change > _CUT_CHANGE
+        cut = cut and change > _CUT_AGAINST_USUAL * float(np.median(self._changes))
         if not cut:
             self._changes.append(change)
         return cut
