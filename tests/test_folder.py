@@ -71,6 +71,45 @@ def test_patterns(trip) -> None:
     assert found(str(odd)) == [("trip/day[1].jpg", ".")]  # a name that exists is no pattern
 
 
+def test_the_start_of_a_pattern_that_exists_is_taken_as_it_is(trip) -> None:
+    for name in ("tour [2019]", "tour 2", "tour ?"):
+        Path(name).mkdir()
+        Path(name, "e.jpg").touch()
+    assert found("tour [2019]/*.jpg") == [("tour [2019]/e.jpg", ".")]
+    assert found("tour ?/*.jpg") == [("tour ?/e.jpg", ".")]
+    assert found("tour [23]/*.jpg") == [("tour 2/e.jpg", "tour 2")]
+
+
+def test_links_to_folders_are_followed_and_no_folder_is_read_twice(trip) -> None:
+    Path("away").mkdir()
+    Path("away/z.jpg").touch()
+    Path("trip/link").symlink_to("../away")
+    Path("trip/day/up").symlink_to("..")  # in a circle
+    deep = [path for path, _ in found("trip", recursive=True)]
+    assert deep.count("trip/link/z.jpg") == 1
+    assert len(deep) == 6
+    assert sorted(path for path, _ in found("trip/**/*")) == sorted(deep)
+
+
+def test_a_locked_folder_stands_for_its_photos(trip, monkeypatch) -> None:
+    scan = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path).name == "x":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # permissions do not stop root
+    assert ("trip/day/x", "day/x") in found("trip", recursive=True)
+    assert "trip/day/x" in [path for path, _ in found("trip/**/*.heic")]
+    assert found("trip/day/x") == [("trip/day/x", ".")]
+    assert found("trip/day/x/*.heic") == [("trip/day/x", ".")]
+
+
+def test_standard_input_is_a_photo() -> None:
+    assert found("-") == [("/dev/stdin", ".")]
+
+
 def test_results_are_not_taken_for_photos(trip) -> None:
     Path("trip/out/day").mkdir(parents=True)
     Path("trip/out/a_mesh.png").touch()
@@ -129,6 +168,11 @@ def test_photos_of_one_stem_do_not_overwrite_one_another() -> None:
     assert stems == ["x", "X-2", "x-3", "y", "x-2-2"]
     photos = [Photo(Path("a/x.jpg"), Path("a")), Photo(Path("b/x.jpg"), Path("b"))]
     assert place_results(photos, "out") == [Path("out/a/x"), Path("out/b/x")]
+
+
+def test_spaces_do_not_tell_photos_apart() -> None:
+    """Their OBJ's textures are named without."""
+    assert places("a/my photo.jpg", "b/my_photo.jpg") == ["my photo", "my_photo-2"]
 
 
 def test_results_never_replace_a_photo() -> None:

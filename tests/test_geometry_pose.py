@@ -186,3 +186,37 @@ def test_euler_convention_is_the_data_sets(shared_data, bfm) -> None:
     official = np.abs(pose.euler_from_camera(camera, "official") - truth).mean(axis=0)
     assert (exact < [2.0, 0.6, 1.2]).all()
     assert official[1] > 3 * exact[1]
+
+
+ANGLES = st.floats(-180, 180)
+
+
+@given(ANGLES, ANGLES, ANGLES)
+def test_quaternions_turn_vectors_as_their_rotation_does(pitch, yaw, roll) -> None:
+    rotation = pose.rotation_from_euler(pitch, yaw, roll)
+    x, y, z, w = q = pose.quaternion_from_rotation(rotation)
+    assert np.linalg.norm(q) == pytest.approx(1) and w >= 0
+    axis = np.array([x, y, z])
+    for vector in np.eye(3):  # v + 2 w (u x v) + 2 u x (u x v)
+        side = np.cross(axis, vector)
+        turned = vector + 2 * w * side + 2 * np.cross(axis, side)
+        np.testing.assert_allclose(turned, rotation @ vector, atol=1e-7)
+
+
+def test_quaternions_by_hand() -> None:
+    np.testing.assert_allclose(pose.quaternion_from_rotation(np.eye(3)), [0, 0, 0, 1])
+    half = np.sqrt(0.5)
+    about_z = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]  # a quarter turn, x to y
+    np.testing.assert_allclose(pose.quaternion_from_rotation(about_z), [0, 0, half, half])
+    upside = np.diag([-1.0, -1.0, 1.0])
+    np.testing.assert_allclose(np.abs(pose.quaternion_from_rotation(upside)), [0, 0, 1, 0])
+
+
+def test_beyond_a_profile_the_angles_jump_and_the_rotation_does_not() -> None:
+    """The sighting that conventions.md tells of."""
+    rotation = pose.rotation_from_euler(5, 92, 3)
+    pitch, yaw, roll = pose.euler_exact(rotation)
+    np.testing.assert_allclose([pitch, yaw, roll], [-175, 88, -177], atol=1e-6)
+    before = pose.quaternion_from_rotation(pose.rotation_from_euler(5, 88, 3))
+    turn = 2 * np.arccos(abs(before @ pose.quaternion_from_rotation(rotation)))
+    assert np.rad2deg(turn) == pytest.approx(4, abs=1e-4)

@@ -21,6 +21,7 @@ from synergynet.errors import SynergyNetError
 from synergynet.face_model import open_head
 from synergynet.files import images, partial, shipped, video
 from synergynet.files.npz import read_npz
+from synergynet.files.video_output import VideoWriter
 from synergynet.files.whole_file import write_whole
 from synergynet.files.yaml_text import parsed_yaml
 from synergynet.jobs import summary
@@ -134,7 +135,7 @@ def test_a_name_with_percent_is_no_pattern(clips) -> None:
 
 @pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mp4"])
 def test_a_video_that_is_not_all_on_disk_is_an_error(tmp_path, suffix, monkeypatch) -> None:
-    writer = video.VideoWriter(tmp_path / f"v{suffix}", (48, 64), 25.0)
+    writer = VideoWriter(tmp_path / f"v{suffix}", (48, 64), 25.0)
     picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     for number in range(30):
         writer.write(picture, number / 25)
@@ -181,18 +182,6 @@ def test_cells_are_no_formulas_and_paths_stay_paths(tmp_path) -> None:
     assert [row["file"] for row in rows] == [f"./{name}" for name in names[:-1]] + ["e.jpg"]
     assert [Path(row["file"]) for row in rows] == [Path(name) for name in names]
     assert not any(row["error"].startswith(("=", "+", "-", "@", "\t")) for row in rows)
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-@pytest.mark.parametrize("argument", ["--version", "--help"])
-def test_a_full_disk_at_stdout_is_one_sentence(argument) -> None:
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "synergynet", argument],
-            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr == "error: standard output: cannot be used (No space left on device)\n"
 
 
 # --- What is shipped

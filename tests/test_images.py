@@ -182,7 +182,9 @@ def test_a_file_cut_off_anywhere_is_one_sentence(tmp_path, form) -> None:
     for part in (0.01, 0.3, 0.6, 0.9):
         path = tmp_path / "cut.img"
         path.write_bytes(data[: int(len(data) * part)])
-        with pytest.raises(SynergyNetError, match=r"cut.img: (a damaged|not a readable)"):
+        with pytest.raises(
+            SynergyNetError, match=r"cut.img: (a damaged|a TIFF that is damaged|not a readable)"
+        ):
             read_image(path)
 
 
@@ -204,7 +206,9 @@ def test_a_file_cut_off_in_its_header_is_one_sentence(tmp_path, name) -> None:
     data = FORMATS[name]()
     for end in range(1, min(len(data), 600) // 2, 7):
         (tmp_path / "cut").write_bytes(data[:end])
-        with pytest.raises(SynergyNetError, match=r"cut: (a damaged|not a readable)"):
+        with pytest.raises(
+            SynergyNetError, match=r"cut: (a damaged|a TIFF that is damaged|not a readable)"
+        ):
             read_image(tmp_path / "cut")
 
 
@@ -254,3 +258,82 @@ def test_a_png_with_a_large_colour_profile_is_read(tmp_path) -> None:
     profile = b"p\0\0" + zlib.compress(bytes(3 << 20))
     data = _png(_chunk(b"iCCP", profile), _chunk(b"IDAT", _rows(quarters())))
     check(tmp_path / "a.png", data, UPRIGHT)
+
+
+RAMP = np.linspace(0, 1, 16 * 12 * 3).reshape(12, 16, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_few_bits_in_sixteen_are_no_black_picture(tmp_path, suffix: str, bits: int) -> None:
+    deep = np.rint(RAMP * (2**bits - 1)).astype(np.uint16)
+    (tmp_path / "a").write_bytes(cv2.imencode(suffix, deep)[1].tobytes())
+    np.testing.assert_array_equal(read_image(tmp_path / "a"), deep >> (bits - 8))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_floating_point_pictures_are_read_by_their_range(tmp_path, dtype, white: int) -> None:
+    image = ((RAMP - 0.1) / 0.9 * white).astype(dtype)
+    (tmp_path / "a").write_bytes(cv2.imencode(".tiff", image)[1].tobytes())
+    expected = np.clip(np.rint((RAMP - 0.1) / 0.9 * 255), 0, 255)
+    np.testing.assert_allclose(read_image(tmp_path / "a").astype(int), expected, atol=1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e9])
+def test_floating_point_values_that_are_no_picture_are_one_sentence(tmp_path, value) -> None:
+    image = RAMP.astype(np.float32)
+    image[3, 4, 1] = value
+    (tmp_path / "a").write_bytes(cv2.imencode(".tiff", image)[1].tobytes())
+    with pytest.raises(SynergyNetError, match=r"a: a TIFF .*\(32-bit float, "):
+        read_image(tmp_path / "a")
+
+
+def test_deep_pictures_may_have_fewer_pixels(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SYNERGYNET_MAX_MEGAPIXELS", str(RAMP.shape[0] * RAMP.shape[1] / 1e6))
+    for dtype, fits in ((np.uint16, True), (np.float32, False), (np.float64, False)):
+        (tmp_path / "a").write_bytes(cv2.imencode(".tiff", RAMP.astype(dtype))[1].tobytes())
+        if fits:
+            read_image(tmp_path / "a")
+        else:
+            with pytest.raises(SynergyNetError, match=r"16 x 12 pixels of (32|64) bits"):
+                read_image(tmp_path / "a")
+
+
+def test_a_jpeg_of_a_rare_kind_is_not_called_damaged(tmp_path) -> None:
+    data = bytearray(encoded("JPEG"))
+    at = data.find(b"\xff\xc0")
+    for frame, precision, name in ((0xC3, 8, "lossless"), (0xC1, 12, "12-bit")):
+        data[at + 1], data[at + 4] = frame, precision
+        (tmp_path / "a").write_bytes(data)
+        with pytest.raises(SynergyNetError, match=rf"cannot be read \({name}\)"):
+            read_image(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"%PDF-1.7\n", "a PDF; convert it"),
+        (b"\n <!DOCTYPE html><html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer; .*git lfs pull"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2", "a video; give it to synergynet video"),
+        (b"RIFF\0\0\0\0AVI LIST", "a video; give it to synergynet video"),
+        (b"PK\x03\x04\x14\0", "a zip archive; unpack it"),
+        (b"<?xml version='1.0'?><svg>", "an SVG drawing"),
+        (b"just words", r"not a readable image \(JPEG"),
+    ],
+)
+def test_what_is_no_photo_is_named(tmp_path, data: bytes, found: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(SynergyNetError, match=f"a.jpg: {found}"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_the_thumbnail_of_a_raw_photo_is_not_taken_for_it(tmp_path) -> None:
+    tags = Image.new("RGB", (WIDTH, HEIGHT)).getexif()
+    tags[254] = 1  # NewSubfileType: a reduced picture
+    stream = io.BytesIO()
+    Image.fromarray(quarters()).save(stream, "TIFF", tiffinfo=tags)
+    (tmp_path / "a.nef").write_bytes(stream.getvalue())
+    with pytest.raises(SynergyNetError, match=r"a\.nef: a raw photo; convert it"):
+        read_image(tmp_path / "a.nef")

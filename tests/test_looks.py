@@ -105,8 +105,14 @@ class Doubting(FixedDetector):
     doubtful_below = 0.85
 
 
-@pytest.mark.parametrize(("expected", "kept"), [(1.0, 3), (30.0, 1), (None, 3)])
-def test_doubtful_faces_need_the_networks_word(tiny_model, expected, kept: int) -> None:
+@pytest.mark.parametrize(
+    ("expected", "least", "kept"),
+    # An expected error of 7 % is a confidence of 0.66, one of 30 % is 0.001.
+    [(1.0, 0.5, 3), (7.0, 0.5, 1), (7.0, 0.7, 0), (30.0, 0.5, 0), (30.0, 0.0, 1), (None, 1.0, 3)],
+)
+def test_what_the_network_takes_for_no_face_is_left_out(
+    tiny_model, expected: float | None, least: float, kept: int
+) -> None:
     class Judge(FixedRegressor):
         def assess(self, crops: np.ndarray, /) -> Prediction:
             error = None if expected is None else np.full(len(crops), expected, np.float32)
@@ -114,12 +120,17 @@ def test_doubtful_faces_need_the_networks_word(tiny_model, expected, kept: int) 
 
     squares = [(80.0, 80.0, 60.0), (200.0, 80.0, 60.0), (80.0, 200.0, 60.0)]
     network = Judge(weights_info(tiny_model), centred(tiny_model))
-    faces = FaceAnalyzer(Doubting(*squares), network, tiny_model, mirror=False)(photo_of_noise())
-    assert len(faces) == kept and faces[0].score == 0.9
+    analyzer = FaceAnalyzer(
+        Doubting(*squares), network, tiny_model, mirror=False, min_confidence=least
+    )
+    analysis = analyzer.analyze(photo_of_noise())
+    assert (len(analysis.faces), analysis.left_out) == (kept, 3 - kept)
+    assert kept == 0 or analysis.faces[0].score == 0.9
 
 
-def test_a_face_is_found_and_trusted_however_the_photo_is_turned() -> None:
-    analyzer = FaceAnalyzer(threads=1)
+@pytest.mark.parametrize("quality", ["fast", "default"])
+def test_a_face_is_found_and_trusted_however_the_photo_is_turned(quality: str) -> None:
+    analyzer = FaceAnalyzer(quality=quality, threads=1)
     photo = read_image(ASTRONAUT)
     (upright,) = analyzer(photo)
     edge = photo.shape[0] - 1

@@ -105,6 +105,21 @@ def test_obj_and_ply_are_read_by_another_library(pictures, tmp_path) -> None:
     assert (mesh.colors[tip] <= around.max((0, 1)) + 8).all()
 
 
+def test_an_obj_names_its_textures_without_spaces(pictures, tmp_path) -> None:
+    """tinyobjloader and others take what follows a space for another file."""
+    written = formats.write_mesh(tmp_path / "my #1 photo.obj", pictures.mesh(0))
+    assert [p.name for p in written] == ["my__1_photo_uv.png", "my__1_photo.mtl", "my #1 photo.obj"]
+    lines = written[2].read_text().splitlines() + written[1].read_text().splitlines()
+    named = [line.split() for line in lines if line.startswith(("mtllib", "map_Kd"))]
+    assert named == [["mtllib", "my__1_photo.mtl"], ["map_Kd", "my__1_photo_uv.png"]]
+    assert all((tmp_path / name).is_file() for _, name in named)
+    formats.remove_results(tmp_path / "my #1 photo")
+    for file in written:
+        file.rename(file.with_name(file.name.replace("photo", "photo_face0")))
+    formats.remove_results(tmp_path / "my #1 photo")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_glb_is_the_predicted_face_with_52_named_units(pictures, tmp_path) -> None:
     mesh = pictures.mesh(0, "head")
     (path,) = formats.write_mesh(tmp_path / "a.glb", mesh)

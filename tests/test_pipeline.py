@@ -174,7 +174,8 @@ def test_to_dict_is_the_documented_structure(tiny_model, photo) -> None:
         "coefficients", "arkit",
     ]  # fmt: skip
     assert content["confidence"] is None and content["expected_nme_percent"] is None
-    assert list(content["pose"]) == ["yaw", "pitch", "roll", "rotation", "translation", "scale"]
+    pose = ["yaw", "pitch", "roll", "rotation", "quaternion", "translation", "scale"]
+    assert list(content["pose"]) == pose
     assert list(content["coefficients"]) == ["identity", "expression"]
     assert np.shape(content["landmarks"]) == (68, 3)
     assert np.shape(content["pose"]["rotation"]) == (3, 3)

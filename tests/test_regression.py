@@ -12,10 +12,11 @@ import pytest
 from helpers import colours, weights_info, write_onnx
 
 from synergynet.errors import SynergyNetError
+from synergynet.files.onnx_session import open_session
 from synergynet.geometry import frames, params
 from synergynet.geometry.boxes import largest_side
 from synergynet.geometry.crops import CropBox
-from synergynet.regression import base, cut_crops, load_regressor, loading, normalise
+from synergynet.regression import base, cut_crops, load_regressor, loading, normalise, onnx_session
 from synergynet.weights import formats
 
 pytest.importorskip("onnx", reason="the networks are written with onnx")
@@ -258,3 +259,32 @@ def test_idle_threads_of_the_sessions_soon_sleep(
     for session in sessions:
         options = session.get_session_options()
         assert options.get_session_config_entry(key) == value
+
+
+def test_a_file_for_a_newer_onnx_runtime_is_not_called_damaged(
+    tmp_path, tiny_model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_session(*args: object, **options: object) -> None:
+        raise RuntimeError("Unsupported model IR version: 13, max supported IR version: 9")
+
+    write_onnx(tmp_path / "net.onnx", weights_info(tiny_model))
+    monkeypatch.setattr(onnx_session, "open_session", open_session)
+    with pytest.raises(SynergyNetError, match=r"net\.onnx: made for a newer ONNX Runtime.*pip"):
+        load_regressor(tmp_path / "net.onnx")
+
+
+def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With onnxruntime-gpu and no GPU the provider has a name, and the session runs on the CPU."""
+    assert loading.resolve_device("auto") == "cpu"
+    names = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnx_session.onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(
+        onnx_session,
+        "open_session",
+        lambda path, *, threads, providers: open_session(path, threads=threads),
+    )
+    with pytest.raises(SynergyNetError, match="cannot use 'cuda' here"):
+        load_regressor("slim", device="cuda")
+    assert loading.resolve_device("auto") == "cpu"
+    with pytest.raises(SynergyNetError, match="unknown device 'gpu'"):
+        load_regressor("slim", device="gpu")

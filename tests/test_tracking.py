@@ -78,7 +78,7 @@ def test_an_empty_scene_is_looked_at_five_times_a_second(tiny_model) -> None:
 @pytest.mark.parametrize(("away", "same"), [(10, True), (80, False)])
 def test_a_hidden_face_keeps_its_id_for_a_while(tiny_model, away, same) -> None:
     scene = Scene(tiny_model, (100, 120, 80), (280, 150, 100))
-    follow, picture = tracker(scene, tiny_model), place_picture()
+    follow, picture = tracker(scene, tiny_model, patience=2), place_picture()
     follow(picture)
     scene.faces = [(280, 150, 100)]
     for frame in range(away):

@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 
 from synergynet.cli.main import app
 from synergynet.errors import SynergyNetError
-from synergynet.files import video as video_files
-from synergynet.files.video import VideoFrame, VideoSource, VideoWriter
+from synergynet.files import containers, video_output
+from synergynet.files.video import VideoFrame, VideoSource
+from synergynet.files.video_output import VideoWriter, keep_sound
 from synergynet.files.whole_file import CannotWriteError
 from synergynet.jobs import videos as video
 from synergynet.jobs.videos import draw_tracked, process_video
@@ -134,10 +135,10 @@ def test_an_mp4_knows_its_length(clip, tmp_path) -> None:
         ("whole.mp4", data, True),
         ("cut.mp4", data[:-100], False),
         ("open.mp4", data[:40].replace(data[:4], (32).to_bytes(4, "big"), 1) + b"\0" * 4, False),
-        ("other.mkv", b"\x1aE\xdf\xa3" + data, None),
+        ("other.ts", b"G" + data, None),
     ):
         (tmp_path / name).write_bytes(content)
-        assert video_files._iso_file_is_whole(tmp_path / name) is whole
+        assert containers.file_is_whole(tmp_path / name) is whole
 
 
 def test_wrong_usage(clip, tmp_path) -> None:
@@ -200,7 +201,7 @@ def test_interrupted_work_is_kept(portrait, tmp_path, number) -> None:
 class Frames:
     """A source of ``count`` frames that exist one at a time."""
 
-    name, path, size, frame_rate = "made up", None, (300, 400), 25.0
+    name, path, size, frame_rate, start = "made up", None, (300, 400), 25.0, 0.0
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -387,6 +388,7 @@ def test_every_kind_of_drawing(portrait) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell script stands in for ffmpeg")
 def test_sound_is_added_by_ffmpeg(clip, tmp_path, monkeypatch) -> None:
+    """test_films.py has the real one."""
     tools = tmp_path / "tools"
     tools.mkdir()
     program = tools / "ffmpeg"
@@ -400,23 +402,21 @@ def test_sound_is_added_by_ffmpeg(clip, tmp_path, monkeypatch) -> None:
     write = 'for last; do :; done; echo "$@" > "${last#file:}"'
     install(write)
     target.write_bytes(b"silent")
-    assert video_files.keep_sound(target, clip, 1.5) is None
+    assert keep_sound(target, clip, 1.5, start=0.25) is None
     command = target.read_text()
-    assert f"-i file:{clip} -map 0:v:0 -map 1:a? -c copy -t 1.500" in command
-    assert f"-protocol_whitelist file -format_whitelist {video_files.CONTAINERS} -i" in command
-    assert f"-i file:{target} " in command
+    assert "-itsoffset 0.250000 " in command and "-map 0:v:0 -map 1:a? " in command
+    assert "-c copy -t 1.750" in command and command.count("-protocol_whitelist file -i ") == 2
+    assert f"-i file:{target} " in command and f"-i file:{clip} " in command
     # Sound that the format cannot hold is encoded again, pictures are not.
     install(f'case "$*" in *"-c:v copy"*) {write};; *) exit 1;; esac')
     target.write_bytes(b"silent")
-    assert (
-        video_files.keep_sound(target, clip, 1.5) is None and "-c:v copy -t" in target.read_text()
-    )
+    assert keep_sound(target, clip, 1.5) is None and "-c:v copy -t" in target.read_text()
     install("exit 1")
     target.write_bytes(b"silent")
-    assert "no sound" in str(video_files.keep_sound(target, clip, 1.5))
+    assert "no sound" in str(keep_sound(target, clip, 1.5))
     assert target.read_bytes() == b"silent"
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert "not installed" in str(video_files.keep_sound(target, clip, 1.5))
+    monkeypatch.setattr(video_output.shutil, "which", lambda _: None)
+    assert "not installed" in str(keep_sound(target, clip, 1.5))
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from synergynet.datasets.readers.aflw2000_crops import load_aflw2000
 from synergynet.evaluation import evaluate_regressor
 from synergynet.export.graphs import deployment
 from synergynet.export.onnx import write_onnx
+from synergynet.files.shipped import write_sums
 from synergynet.nets.torch.checkpoints import load_checkpoint, save_checkpoint
 from synergynet.regression import load_regressor
 from synergynet.regression.loading import SHIPPED
@@ -82,6 +83,7 @@ def main() -> None:
     shipped = SHIPPED[info.architecture if info.architecture in SHIPPED else "default"]
     shipped.parent.mkdir(exist_ok=True)
     write_onnx(deployment(net, info), shipped, "float16" if half else "float32")
+    write_sums(shipped.parent, "*.onnx")
     WEIGHTS.mkdir(exist_ok=True)
     checkpoint = WEIGHTS / f"{info.architecture}.safetensors"
     save_checkpoint(checkpoint, net, info, half_weights=half)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ..errors import SynergyNetError
+from ..files.whole_file import check_folder, is_open_file
 from ..outputs.kinds import DEFAULT_DRAWINGS, DRAWINGS, MESHES, SPACES
 from .options import (
     DetectorOption,
@@ -71,9 +72,9 @@ def _angles(view: str) -> tuple[float, float]:
 
 def _parse_summary(value: Path | None) -> Path | None:
     if value is not None:
-        from ..jobs.summary import SUFFIXES
+        from ..jobs.summary import SUFFIXES, names_summary
 
-        if value.suffix.lower() not in SUFFIXES:
+        if not names_summary(value):
             raise typer.BadParameter(f"'{value}'; summaries end in {' or '.join(SUFFIXES)}")
     return value
 
@@ -81,7 +82,11 @@ def _parse_summary(value: Path | None) -> Path | None:
 def infer(
     photos: Annotated[
         list[Path] | None,
-        typer.Argument(help="Photos, folders, quoted patterns.", metavar="PHOTO..."),
+        typer.Argument(
+            help="Photos, folders, quoted patterns; - is standard input.",
+            metavar="PHOTO...",
+            readable=False,  # one that is locked is told with those that fail, and stops nothing
+        ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path(
         "output"
@@ -144,6 +149,10 @@ def infer(
             show_default=False,
         ),
     ] = None,
+    min_confidence: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="What the network trusts less is no face."),
+    ] = 0.5,
     timings: Annotated[bool, typer.Option(help="Print the time of each step.")] = False,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Search the folders below a folder too.")
@@ -202,6 +211,7 @@ def infer(
     from ..jobs.results import Wanted, settings_of
     from ..jobs.summary import check_summary, write_summary
     from ..outputs.pictures import Style
+    from ..regression.loading import resolve_device
     from .infer_report import Report
 
     if not photos and list_file is None:
@@ -235,7 +245,11 @@ def infer(
         style=Style(opacity, None if view is None else _angles(view), focal, texture_size),
         files=not no_files,
     )
-    asked = workers
+    if not no_files and not resume:
+        check_folder(output)
+    asked, device = workers, resolve_device(device)
+    if any(is_open_file(photo.path) for photo in found):
+        workers = 1  # other processes have other open files
     workers = batch.choose_workers(len(found), device) if workers is None else workers
     models = batch.Models(
         detector,
@@ -245,6 +259,7 @@ def infer(
         quality,
         mirror,
         threads=1 if engine == "ray" else batch.threads_per_worker(min(workers, len(found))),
+        min_confidence=min_confidence,
     )
     clock = time.perf_counter()
     analyzer = batch.load(models)

@@ -115,7 +115,8 @@ class Report:
     def _show_all(self, outcome: Outcome) -> None:
         assert outcome.size is not None
         width, height = outcome.size
-        self.out.print(f"{outcome.photo}: {_count(outcome)} in {width} x {height} pixels")
+        left = f"; {_left_out(outcome.left_out)}" if outcome.left_out else ""
+        self.out.print(f"{outcome.photo}: {_count(outcome)} in {width} x {height} pixels{left}")
         for number, face in enumerate(outcome.faces):
             angles = ", ".join(
                 f"{name} {round(face['pose'][name], 1) + 0.0:+.1f}"
@@ -139,6 +140,8 @@ class Report:
             f"{done.without} without a face",
             f"{done.failed} failed",
         ]
+        if done.left_out:
+            parts.append(_left_out(done.left_out))
         if done.skipped:
             parts.append(f"{done.skipped} as before")
         if done.made:
@@ -163,6 +166,10 @@ def _shortened(outcome: Outcome) -> list[str]:
         more = [name for name in outcome.names if name.startswith(ends)]
         names += more if last == 1 or not more else ["...", *more]
     return names
+
+
+def _left_out(boxes: int) -> str:
+    return f"{boxes} box{'es' if boxes > 1 else ''} left out as no face"
 
 
 def _count(outcome: Outcome) -> str:

@@ -1,8 +1,8 @@
 """The ``synergynet`` command. A new command is one line of ``COMMANDS``."""
 
-import contextlib
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import SynergyNetError
+from .streams import unfailing_streams
 
 COMMANDS = {
     "infer": ("synergynet.cli.infer:infer", "Photos in; landmarks, pose and mesh of every face."),
@@ -61,27 +62,39 @@ class App(typer.Typer):
         # header we do not parse, and no warnings beside our own sentences.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
         os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-        try:
+        code: int | str | None = None
+        with unfailing_streams() as lost:
             try:
                 return super().__call__(*args, **kwargs)
-            finally:
-                sys.stdout.flush()
-        except SynergyNetError as error:
-            report_error(error)
-        except OSError as error:  # files have sentences of their own: it is a full disk at stdout
-            if not isinstance(error, BrokenPipeError):  # nobody reads on, as after head -1
-                where = error.filename or "standard output"
-                report_error(f"{where}: cannot be used ({error.strerror or error})")
-            _discard_output()
-        sys.exit(1)
+            except SystemExit as end:
+                code = end.code
+            except SynergyNetError as error:
+                report_error(error)
+                code = 1
+            except OSError as error:  # refused by the system, as any of our own files may be
+                report_error(_refused(error))
+                code = 1
+            except RuntimeError as error:
+                if "start new thread" not in str(error):
+                    raise
+                report_error(
+                    "the system allows no more threads: raise its limit on processes, ulimit -u"
+                )
+                code = 1
+            except MemoryError:
+                report_error("not enough memory")
+                code = 1
+        sentence = lost()
+        if sentence is not None and code in (None, 0):
+            with suppress(OSError):
+                report_error(sentence)
+            code = 1
+        sys.exit(code)
 
 
-def _discard_output() -> None:
-    """What is left in stdout's buffer goes nowhere, so that Python's last flush cannot fail."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+def _refused(error: OSError) -> str:
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    return f"{where}the system refuses ({error.strerror or error})"
 
 
 def report_error(error: SynergyNetError | str) -> None:

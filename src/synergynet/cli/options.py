@@ -78,4 +78,6 @@ DetectorOption = Annotated[
     ),
 ]
 
-DeviceOption = Annotated[str, typer.Option("--device", help="Where the network runs: cpu or cuda.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Where the network runs: cpu, cuda or auto.")
+]

@@ -16,6 +16,7 @@ def progress_bar(what: str, console: Console, *, disable: bool = False) -> Progr
 
     Add a task with ``total=`` and ``note=""``.
     """
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -30,7 +31,8 @@ def progress_bar(what: str, console: Console, *, disable: bool = False) -> Progr
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
-        console=console,
+        # Before version 14.3, Rich ends a disabled bar with an empty line.
+        console=Console(quiet=True) if disable else console,
         disable=disable,
         speed_estimate_period=60,
     )

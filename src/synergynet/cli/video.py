@@ -41,7 +41,8 @@ def _parse_draw(value: str) -> str:
 
 def video(
     source: Annotated[
-        Path | None, typer.Argument(help="A video.", metavar="VIDEO", show_default=False)
+        Path | None,
+        typer.Argument(help="A video; - for standard input.", metavar="VIDEO", show_default=False),
     ] = None,
     output: Annotated[
         Path | None,
@@ -95,7 +96,8 @@ def video(
         raise typer.BadParameter("give either a video or --camera")
     _check_outputs(source, output, json_lines)
     show = _wants_window(window, camera is not None, output is None and json_lines is None)
-    out = Console(highlight=False, markup=False, soft_wrap=True)
+    apart = any(_is_standard_output(path) for path in (output, json_lines))
+    out = Console(highlight=False, markup=False, soft_wrap=True, stderr=apart)
     with ExitStack() as stack:
         place: Path | int = source if source is not None else (camera or 0)
         frames = VideoSource(place)
@@ -146,7 +148,7 @@ def video(
 
 
 def _check_outputs(source: Path | None, output: Path | None, json_lines: Path | None) -> None:
-    from ..files.video import CODECS
+    from ..files.video_output import CODECS
 
     if output is not None and output.suffix.lower() not in CODECS:
         raise SynergyNetError(
@@ -167,6 +169,14 @@ def _check_outputs(source: Path | None, output: Path | None, json_lines: Path | 
 
 def _same(one: Path, other: Path) -> bool:
     return one == other or (one.exists() and other.exists() and one.samefile(other))
+
+
+def _is_standard_output(path: Path | None) -> bool:
+    """Whether results go where messages would: ``--json /dev/stdout``."""
+    try:
+        return path is not None and os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:
+        return False
 
 
 def _wants_window(asked: bool | None, is_camera: bool, nothing_else: bool) -> bool:

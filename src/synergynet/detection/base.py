@@ -98,8 +98,8 @@ def network_input(
     zoom = np.array([bgr.shape[1] / w, bgr.shape[0] / h]) * 2**halvings
     if bgr.shape[:2] != (h, w):
         bgr = cv2.resize(bgr, (w, h), interpolation=cv2.INTER_LINEAR)  # by less than 2
-    padded = (-(-side // multiple) * multiple for side in (h, w))
-    image = np.zeros((1, 3, *padded), np.float32)
+    padded = tuple(-(-side // multiple) * multiple for side in (h, w))
+    image = (np.empty if padded == (h, w) else np.zeros)((1, 3, *padded), np.float32)
     for channel, plane in zip(image[0], cv2.split(bgr)[:: -1 if rgb else 1], strict=True):
         channel[:h, :w] = plane
     return image, zoom

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .base import Detection, Found, check_image, detections
+from .base import Detection, check_image, detections
 from .centerface import CenterFaceDetector
 from .yunet import CALIBRATION, SURE, YuNet, joined, sure
 
@@ -60,7 +60,7 @@ class CascadeDetector:
         found = joined([self._yunet.look(bgr, scale, self.threshold)])
         if not sure(found):
             coarse = min(1.0, self.coarse_side / max(bgr.shape[:2]))
-            found = joined([found, *(self._turned(bgr, coarse, turns) for turns in range(4))])
+            found = joined([found, *self._yunet.looks_turned(bgr, coarse, self.threshold)])
         if self.every_look or not sure(found):
             zoomed = self._yunet.look(bgr, self.zoom * scale, self.threshold)
             found = joined([found, zoomed, self._centerface.find(bgr)])
@@ -69,18 +69,6 @@ class CascadeDetector:
     def crop_square(self, detection: Detection) -> tuple[float, float, float]:
         """The training crop (cx, cy, side) of a face, pixels, 0-based pixel centres."""
         return CALIBRATION(detection)
-
-    def _turned(self, bgr: np.ndarray, scale: float, turns: int) -> Found:
-        """What YuNet sees in the photo turned so many quarters to the left, in the photo."""
-        boxes, scores, points = self._yunet.look(np.rot90(bgr, turns), scale, self.threshold)
-        corners = boxes.reshape(-1, 2, 2)
-        height, width = bgr.shape[:2]
-        for turn in range(turns, 0, -1):  # undo one quarter after the other
-            side = width if turn % 2 else height
-            corners = np.stack([side - 1 - corners[..., 1], corners[..., 0]], axis=-1)
-            points = np.stack([side - 1 - points[..., 1], points[..., 0]], axis=-1)
-        boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-        return boxes, scores, points
 
 
 class ThoroughDetector(CascadeDetector):

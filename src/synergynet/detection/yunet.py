@@ -69,15 +69,15 @@ class YuNet:
         boxes, scores, points = [], [], []
         for stride in STRIDES:
             score = outputs[f"cls_{stride}"][0, :, 0] * outputs[f"obj_{stride}"][0, :, 0]
-            score = np.sqrt(np.clip(score, 0, 1)).astype(float)
-            found = np.flatnonzero(score >= threshold)
+            found = np.flatnonzero(score >= threshold * threshold)
+            score = np.sqrt(np.clip(score[found].astype(float), 0, 1))
             rows, cols = np.divmod(found, image.shape[3] // stride)
             cells = np.stack([cols, rows], axis=1).astype(float)
             box = outputs[f"bbox_{stride}"][0, found].astype(float)
             centre, size = (cells + box[:, :2]) * stride, np.exp(box[:, 2:]) * stride
             five = outputs[f"kps_{stride}"][0, found].reshape(-1, 5, 2)
             boxes.append(np.concatenate([centre - size / 2, centre + size / 2], axis=1))
-            scores.append(score[found])
+            scores.append(score)
             points.append((cells[:, None] + five) * stride)
         best = np.argsort(-np.concatenate(scores), kind="stable")[:CANDIDATES]
         # From distances to the image edge to 0-based pixel centres of the full photo.
@@ -86,6 +86,23 @@ class YuNet:
             np.concatenate(scores)[best],
             np.concatenate(points)[best] * zoom - 0.5,
         )
+
+    def looks_turned(
+        self, bgr: np.ndarray, scale: float, threshold: float, turns: Sequence[int] = range(4)
+    ) -> list[Found]:
+        """What it sees in the photo turned so many quarters to the left, in the photo."""
+        height, width = bgr.shape[:2]
+        looks = []
+        for quarters in turns:
+            boxes, scores, points = self.look(np.rot90(bgr, quarters), scale, threshold)
+            corners = boxes.reshape(-1, 2, 2)
+            for turn in range(quarters, 0, -1):  # undo one quarter after the other
+                side = width if turn % 2 else height
+                corners = np.stack([side - 1 - corners[..., 1], corners[..., 0]], axis=-1)
+                points = np.stack([side - 1 - points[..., 1], points[..., 0]], axis=-1)
+            boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+            looks.append((boxes, scores, points))
+        return looks
 
 
 def sure(found: Found, score: float = SURE) -> bool:
@@ -114,12 +131,16 @@ def _are_parts(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
 class YuNetDetector:
     """YuNet, first at a small size; at a larger one only where that may show more.
 
+    Where no face is upright, it looks at the photo turned by quarters.
+
     Args:
         threshold: smallest score of a face, 0..1.
         sides: longest side in pixels of each look, ascending; photos are never enlarged.
         enough: score of the best face from which it takes no other look.
         small: height in pixels of a look's faces, below which it takes the next: there may be
             others that it cannot see.
+        turned_side: longest side in pixels of the looks at the photo turned by quarters, taken
+            if no face is sure; there a face needs ``enough``.
         threads: of ONNX Runtime; 0: as many as this process may use.
         model: path of the ONNX file; the shipped one by default.
 
@@ -135,11 +156,12 @@ class YuNetDetector:
         sides: Sequence[int] = (160, 320, 960),
         enough: float = 0.75,
         small: float = 12,
+        turned_side: int = 320,
         threads: int = 0,
         model: str | Path = MODEL,
     ) -> None:
         self.threshold, self.sides = threshold, tuple(sides)
-        self.enough, self.small = enough, small
+        self.enough, self.small, self.turned_side = enough, small, turned_side
         self.network = YuNet(threads, model)
 
     def detect(self, bgr: np.ndarray) -> list[Detection]:
@@ -157,6 +179,10 @@ class YuNetDetector:
             heights = (found[0][:, 3] - found[0][:, 1]) * scale
             if scale == 1 or (sure(found, self.enough) and heights.min() >= self.small):
                 break
+        if not sure(found):
+            scale = min(1.0, self.turned_side / longest)
+            turned = self.network.looks_turned(bgr, scale, self.enough, (1, 2, 3))
+            found = joined([found, *turned])
         return detections(*found)
 
     def crop_square(self, detection: Detection) -> tuple[float, float, float]:

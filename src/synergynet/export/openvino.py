@@ -36,7 +36,8 @@ def write_openvino(
             # OpenVINO has its own float16 storage; ONNX's would leave casts in the graph.
             source: Precision = "int8" if precision == "int8" else "float32"
             write_onnx(deployed, graph, source, calibration=calibration)
-            model = openvino.convert_model(graph)
+            # convert_model would report to its maker, and keep a number in the home folder.
+            model = openvino.Core().read_model(graph)
             for port, name in zip(model.outputs, deployed.outputs, strict=True):
                 port.get_tensor().set_names({name})
             for key, value in deployed.metadata(precision).items():

@@ -5,9 +5,10 @@ frame: x toward the subject's left, y up, z out of the face; unit given by the m
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NoReturn
+from typing import Any, NoReturn, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,6 +95,17 @@ class FaceModel:
             self._refuse("mirror_signs are not +1 or -1")
         if not 0 < self.millimetres_per_unit < np.inf:
             self._refuse("millimetres_per_unit is not a positive number")
+
+    def load_again_by(self, function: Callable[..., "FaceModel"], *args: str) -> None:
+        """From now on the model is pickled as ``function(*args, hash)``, which finds it where it
+        was read, in place of its 16 MB and more. Copies with other arrays forget it."""
+        self.__dict__["_again"] = (function, args)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        if "_again" not in self.__dict__:
+            return super().__reduce_ex__(protocol)
+        function, args = self.__dict__["_again"]
+        return function, (*args, self.hash)
 
     def _refuse(self, why: str) -> NoReturn:
         raise SynergyNetError(f"face model '{self.name}': {why}")

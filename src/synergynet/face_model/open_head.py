@@ -3,6 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
+from ..errors import SynergyNetError
 from ..files.shipped import check_shipped
 from .model import FaceModel
 from .npz import load_npz
@@ -18,4 +19,21 @@ def load_open_head() -> FaceModel:
     """
     file = Path(__file__).parent / "data" / "open_head.npz"
     check_shipped(file)
-    return load_npz(file, label="the shipped open_head.npz")
+    model = load_npz(file, label="the shipped open_head.npz")
+    model.load_again_by(_again)
+    return model
+
+
+def _again(wanted: str) -> FaceModel:
+    """The shipped model for what was pickled with one of that hash.
+
+    Raises:
+        SynergyNetError: it was another.
+    """
+    model = load_open_head()
+    if model.hash != wanted:
+        raise SynergyNetError(
+            f"pickled with another {OPEN_HEAD_NAME} than the shipped one; use the version of "
+            "synergynet that pickled it"
+        )
+    return model

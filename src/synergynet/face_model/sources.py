@@ -1,6 +1,7 @@
 """Turn what a user typed after ``--face-model`` into a face model."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import SynergyNetError
@@ -40,9 +41,24 @@ def resolve_face_model(spec: str | Path | None = None) -> tuple[FaceModel, White
     path = Path(spec)
     for fits, load in SOURCES:
         if fits(path):
-            return load(path)
+            model, whitening = load(path)
+            model.load_again_by(_again, str(path.absolute()))
+            return model, whitening
     if path.exists():
         raise SynergyNetError(f"{path}: not a face model; expected an .npz or a 3dmm_data folder")
     raise SynergyNetError(
         f"{path}: no such face model; give '{OPEN_HEAD}', a 3dmm_data folder or an .npz file"
     )
+
+
+@lru_cache(maxsize=4)
+def _again(path: str, wanted: str) -> FaceModel:
+    """The model of a path for what was pickled with it, read once a process.
+
+    Raises:
+        SynergyNetError: it is not there, or has changed.
+    """
+    model = resolve_face_model(path)[0]
+    if model.hash != wanted:
+        raise SynergyNetError(f"{path}: another face model than when this was pickled")
+    return model

@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from .depth import to_8_bits
 from .limits import max_photo_bytes, max_pixels
+from .not_photos import what_else
+from .tiff import read_tiff_header
 from .whole_file import read_bytes
 
 if TYPE_CHECKING:
@@ -39,6 +42,9 @@ _PILLOW |= {"TIFF": "Tiff", "WEBP": "WebP"}
 """Pillow's name of a kind -> of its reader. Pillow has dozens more, of no use here."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG, _END_OF_JPEG, _START_OF_SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
+_COMMON_FRAMES = (0xC0, 0xC1, 0xC2)
+_OTHER_FRAMES = {0xC3: "lossless", 0xC9: "arithmetic coding", 0xCA: "arithmetic coding"}
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEIC_BRANDS = (b"hei", b"hev", b"mif1", b"msf1")
 _ORIENTATION = 0x0112  # EXIF
 _NO_OTHERS = threading.Lock()
@@ -50,12 +56,12 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and JPEG 2000, whatever the file is called; HEIC with
     the extra ``heic``. Of several pictures in a file the first is read. The EXIF orientation is
     applied (of AVIF and HEIC the container's own, as their standard says); grey becomes three
-    equal channels, CMYK becomes BGR, 16 bits become 8, and an alpha channel is dropped. Paths
-    may hold any character.
+    equal channels, CMYK becomes BGR, an alpha channel is dropped, and more than 8 bits become 8
+    by :func:`~.depth.to_8_bits`. Paths may hold any character; ``-`` is standard input.
 
     Raises:
-        SynergyNetError: missing, a folder, empty, cut off, too large, too small, or not an
-            image.
+        SynergyNetError: missing, a folder, empty, cut off, too large, too small, of a kind that
+            cannot be read, or not an image.
     """
     file = Path(path)
     data = read_bytes(file, max_bytes=max_photo_bytes(), kind="photo")
@@ -90,6 +96,8 @@ def decode_image(
         kind, image = "JPEG", _read_jpeg(work)
     elif data.startswith(_PNG):
         kind, image = "PNG", _read_png(work)
+    elif data.startswith(_TIFF):
+        kind, image = "TIFF", _read_tiff(work)
     else:
         kind, image = _read_other(work)
     if image is None and kind is not None:
@@ -97,7 +105,8 @@ def decode_image(
             f"{origin}: a damaged or incomplete {kind}; copy or download it again"
         )
     if image is None:
-        raise SynergyNetError(f"{origin}: not a readable image ({_KINDS})")
+        found = what_else(data) or f"not a readable image ({_KINDS})"
+        raise SynergyNetError(f"{origin}: {found}")
     work.check_size((image.shape[1], image.shape[0]))
     return image
 
@@ -111,21 +120,31 @@ class _Work:
     pixels: int
     turned: bool
 
-    def check_size(self, size: tuple[int, int]) -> None:
-        if size[0] * size[1] > self.pixels:
+    def check_size(self, size: tuple[int, int], bits: int = 16) -> None:
+        """Raise for more pixels than may be, or than take their memory where they are deeper."""
+        limit = self.pixels * 16 // max(bits, 16)
+        if size[0] * size[1] > limit:
+            deep = f" of {bits} bits" if bits > 16 else ""
             raise SynergyNetError(
-                f"{self.origin}: {size[0]} x {size[1]} pixels; photos may have "
-                f"{self.pixels / 1e6:g} megapixels, so scale it down"
+                f"{self.origin}: {size[0]} x {size[1]} pixels{deep}; photos{deep} may have "
+                f"{limit / 1e6:g} megapixels, so scale it down"
             )
 
 
-def _decode(data: bytes, turned: bool) -> NDArray[np.uint8] | None:
-    flags = cv2.IMREAD_COLOR if turned else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+def _decode(data: bytes, turned: bool, *, deep: bool = False) -> NDArray[np.uint8] | None:
+    """The pixels; None if OpenCV cannot, or if they have no range of a picture.
+
+    Args:
+        turned: apply the EXIF orientation.
+        deep: there may be more than 8 bits.
+    """
+    flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if deep else 0)
+    flags |= 0 if turned else cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error:
         return None
-    return None if image is None or image.ndim != 3 else np.asarray(image, dtype=np.uint8)
+    return None if image is None or image.ndim != 3 else to_8_bits(np.asarray(image))
 
 
 def _read_jpeg(work: _Work) -> NDArray[np.uint8] | None:
@@ -133,13 +152,17 @@ def _read_jpeg(work: _Work) -> NDArray[np.uint8] | None:
 
     Without Pillow: it would cost up to 5 percent of the time, and notices only by decoding that
     a file ends early, of which OpenCV makes grey pixels.
+
+    Raises:
+        SynergyNetError: too large, or whole but of a kind that OpenCV does not know.
     """
-    at, marker, data = 2, 0, work.data
+    at, marker, frame, precision, data = 2, 0, 0, 8, work.data
     while marker != _START_OF_SCAN and at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
             height, width = (int.from_bytes(data[at + k : at + k + 2], "big") for k in (5, 7))
             work.check_size((width, height))
+            frame, precision = marker, data[at + 4] if at + 4 < len(data) else 0
         if marker == 0xFF:  # fill byte
             at += 1
         elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # without a length
@@ -153,7 +176,13 @@ def _read_jpeg(work: _Work) -> NDArray[np.uint8] | None:
             f"{work.origin}: a JPEG of more than {_MAX_SCANS} scans, which would take minutes; "
             "save it anew"
         )
-    return _decode(data, work.turned)
+    image = _decode(data, work.turned)
+    if image is None and (frame not in _COMMON_FRAMES or precision != 8):
+        kind = f"{precision}-bit" if frame in _COMMON_FRAMES else _OTHER_FRAMES.get(frame, "rare")
+        raise SynergyNetError(
+            f"{work.origin}: a JPEG of a kind that cannot be read ({kind}); save it as a usual one"
+        )
+    return image
 
 
 def _read_png(work: _Work) -> NDArray[np.uint8] | None:
@@ -163,7 +192,7 @@ def _read_png(work: _Work) -> NDArray[np.uint8] | None:
         return None
     work.check_size((int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")))
     still = _still_png(data)
-    return None if still is None else _decode(still, work.turned)
+    return None if still is None else _decode(still, work.turned, deep=data[24] == 16)
 
 
 def _still_png(data: bytes) -> bytes | None:
@@ -184,6 +213,30 @@ def _still_png(data: bytes) -> bytes | None:
     return None
 
 
+def _read_tiff(work: _Work) -> NDArray[np.uint8] | None:
+    """The picture, None if the header is damaged. Pillow knows fewer kinds than OpenCV.
+
+    Raises:
+        SynergyNetError: too large, a raw photo, or not to be read and perhaps not damaged.
+    """
+    header = read_tiff_header(work.data)
+    if header is None:
+        return None
+    if header.raw:
+        raise SynergyNetError(f"{work.origin}: a raw photo; convert it to JPEG or PNG")
+    work.check_size((header.width, header.height), header.bits)
+    image = _decode(work.data, work.turned, deep=header.bits > 8)
+    if image is None:
+        _, photo = _open(work.origin, work.data)
+        image = None if photo is None else _load(photo, work.turned)
+    if image is None:
+        raise SynergyNetError(
+            f"{work.origin}: a TIFF that is damaged or incomplete, or of a kind that cannot be "
+            f"read ({header.kind}); save it as PNG, or copy it again"
+        )
+    return image
+
+
 def _read_other(work: _Work) -> tuple[str | None, NDArray[np.uint8] | None]:
     """Kind and picture, None if damaged or unknown: Pillow reads the header, OpenCV the pixels.
 
@@ -197,8 +250,8 @@ def _read_other(work: _Work) -> tuple[str | None, NDArray[np.uint8] | None]:
     work.check_size(photo.size)
     unfit = kind == "HEIF" or (kind == "AVIF" and _is_turned(photo))  # OpenCV does not turn it
     image = None if unfit else _decode(work.data, work.turned)
-    if image is None and kind in ("HEIF", "AVIF", "GIF"):  # not every OpenCV reads these
-        image = _load(photo)
+    if image is None:  # of a kind that not every OpenCV reads
+        image = _load(photo, work.turned)
     return name, image
 
 
@@ -233,12 +286,12 @@ def _open(origin: object, data: bytes) -> tuple[str | None, ImageFile | None]:
         return kind, None
 
 
-def _load(photo: ImageFile) -> NDArray[np.uint8] | None:
+def _load(photo: ImageFile, turned: bool) -> NDArray[np.uint8] | None:
     """What OpenCV cannot read; None if it is damaged."""
     from PIL import ImageOps
 
     try:
-        rgb = np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
+        rgb = np.asarray((ImageOps.exif_transpose(photo) if turned else photo).convert("RGB"))
     except Exception:
         return None
     return np.ascontiguousarray(rgb[..., ::-1])

@@ -1,6 +1,9 @@
 """Sessions of ONNX Runtime: how they use processors, once for all networks."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
@@ -12,9 +15,22 @@ _SPINS_BRIEFLY = (1, 32)
 """Version in which the length of spinning was seen to be heeded; older ones may spin on."""
 
 
+class Session(onnxruntime.InferenceSession):  # type: ignore[misc]
+    """A session that is pickled as what opened it: the file is read again there."""
+
+    def __init__(
+        self, again: partial["Session"], path: str, options: Any, providers: Sequence[str]
+    ) -> None:
+        super().__init__(path, options, list(providers), enable_fallback=0)
+        self._again = again
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._again, ()
+
+
 def open_session(
     path: str | Path, *, threads: int = 0, providers: tuple[str, ...] = ("CPUExecutionProvider",)
-) -> onnxruntime.InferenceSession:
+) -> Session:
     """Load an ONNX file.
 
     Threads that have nothing to do soon sleep. By default they spin on for long, and those of a
@@ -22,7 +38,7 @@ def open_session(
     BLAS. Spinning as long as it takes from one layer to the next saves a sixth of a face's time.
 
     Args:
-        threads: of one call; 0 for ``default_threads``.
+        threads: of one call; 0 for ``default_threads``. 1 where the system starts no more.
         providers: in order of preference.
 
     Raises:
@@ -35,7 +51,14 @@ def open_session(
         options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_US))
     else:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+    again = partial(open_session, path, threads=threads, providers=providers)
+    try:
+        return Session(again, str(path), options, providers)
+    except Exception as error:
+        if "pthread_create" not in str(error):
+            raise
+    options.intra_op_num_threads = 1  # the system allows no more; the caller's own is enough
+    return Session(again, str(path), options, providers)
 
 
 def _version() -> tuple[int, ...]:

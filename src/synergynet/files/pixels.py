@@ -27,6 +27,10 @@ def as_bgr(image: Image, channel_order: ChannelOrder) -> NDArray[np.uint8]:
         raise SynergyNetError(
             "the image is None; cv2.imread answers so where it cannot read a file: use read_image"
         )
+    if isinstance(image, bytes | bytearray | memoryview):
+        raise SynergyNetError(
+            "the image is the bytes of a file; give its path, or pixels: cv2.imdecode reads them"
+        )
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         kind = getattr(image, "dtype", type(image).__name__)
         raise SynergyNetError(f"the image is {kind}, expected a uint8 array (H, W, 3)")

@@ -5,10 +5,20 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import SynergyNetError
+from .whole_file import write_whole
 
 _PACKAGE = Path(__file__).parents[1]
 SUMS = "SHA256SUMS"
-"""Beside the files; written by ``sha256sum``."""
+"""Beside the files, as ``sha256sum`` writes it."""
+
+
+def write_sums(folder: Path, pattern: str) -> None:
+    """Write the checksums of what ``pattern`` matches in ``folder``, for a new version of it."""
+    lines = [
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+        for file in sorted(folder.glob(pattern))
+    ]
+    write_whole(folder / SUMS, "".join(lines).encode())
 
 
 @lru_cache(maxsize=16)

@@ -1,12 +1,8 @@
-"""Video files and cameras: frames read, frames written, sound kept."""
+"""Video files and cameras: their frames, with the time of each."""
 
-import math
-import os
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -14,23 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
+from .containers import SELDOM_DECODED, codec_name, file_is_whole, film_head, picture_start
+from .decoders import Decoder, OpenCvDecoder, PyAvDecoder
+from .film_names import Film, looks_like_a_photo
 from .limits import max_pixels
-from .whole_file import CannotWriteError, check_file
-
-CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
-"""Suffix of an output -> its codec, of those that OpenCV's own FFmpeg can always write."""
-
-CONTAINERS = (
-    "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,m4v,h264,hevc,gif,mjpeg,mxf,ivf,dv"
-)
-"""FFmpeg's readers that may open a video; none of these reads another file than its own."""
 
 FRAME_RATE = 25.0
 """Frames per second, where a video does not tell."""
 
 _FASTEST = 240.0
 _LONGEST_STEP = 60.0  # seconds between two frames; more is a broken clock
-_ISO_STARTS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_WIDEST = 8  # of a pixel by its height, or the other way round; more is a broken header
 
 
 @dataclass(frozen=True)
@@ -39,8 +29,9 @@ class VideoFrame:
 
     Attributes:
         number: from 0.
-        time: seconds since the first frame.
-        image: (H, W, 3) uint8 BGR, the same size in every frame.
+        time: seconds since the start of the film, where its first stream begins, picture or
+            sound; of a camera since its first frame.
+        image: (H, W, 3) uint8 BGR, the same size in every frame, upright, of square pixels.
     """
 
     number: int
@@ -49,253 +40,178 @@ class VideoFrame:
 
 
 class VideoSource:
-    """Frames of a video file or a camera, as OpenCV reads them: upright, BGR.
+    """Frames of a video file or a camera, as a player shows them: upright, of square pixels, BGR.
 
-    Rotation metadata is applied. Where the size changes on the way, frames are scaled to that of
-    the first.
+    OpenCV decodes. Where it cannot, PyAV does if it is installed. Where the size changes on the
+    way, frames are scaled to that of the first. docs/video.md lists what is honoured.
 
     Args:
-        source: a file, or the number of a camera.
+        source: a file, ``-`` for standard input, or the number of a camera.
+
+    Attributes:
+        path: of the file; of what came through a pipe, its copy. None for a camera.
+        size: (H, W) of the frames.
+        start: seconds from the start of the film to its first picture.
 
     Raises:
         SynergyNetError: no such file or camera, or not a readable video.
     """
 
     def __init__(self, source: Path | int) -> None:
-        self.path = source if isinstance(source, Path) else None
-        self.name = f"camera {source}" if self.path is None else str(source)
-        if self.path is not None:
-            check_file(self.path, kind="video")
-            if self.path.stat().st_size == 0:
-                raise SynergyNetError(f"{self.path}: empty file; copy or download the video again")
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our own sentences only
-        self._capture = _open_file(self.path) if self.path else cv2.VideoCapture(int(str(source)))
+        self._film = Film(source) if isinstance(source, Path) else None
+        self.path = None if self._film is None else self._film.path
+        self.name = f"camera {source}" if self._film is None else self._film.name
+        self.start = 0.0
+        self._decoder: Decoder | None = None
         try:
-            self._first = self._open()
+            head = None if self.path is None else film_head(self.path)
+            self._decoder = OpenCvDecoder(source if self.path is None else self.path, head)  # type: ignore[arg-type]
+            self._check_size()
+            first = self._decoder.read() if self._decoder.opened else None
+            if first is None and self.path is not None:
+                first = self._try_pyav(head)
+            if first is None:
+                raise SynergyNetError(self._problem())
+            self.size = _shown_size(first.shape[:2], self._decoder.pixel_aspect)
+            if self.size[0] * self.size[1] > max_pixels():
+                raise self._too_large()
+            if self.path is not None:
+                self.start = picture_start(self.path, head)
         except BaseException:
-            self._capture.release()
+            self.close()
             raise
-        self.size = (self._first.shape[0], self._first.shape[1])
+        self._first = self._as_shown(first)
         self.frames_read = 0
 
-    def _open(self) -> NDArray[np.uint8]:
-        opened = self._capture.isOpened()
-        if not opened and self.path is None:
-            raise SynergyNetError(
+    def _try_pyav(self, head: object) -> NDArray[np.uint8] | None:
+        """The first picture by PyAV, which then decodes the rest."""
+        assert self.path is not None and self._decoder is not None
+        try:
+            second = PyAvDecoder(self.path, head)  # type: ignore[arg-type]
+        except (ImportError, OSError, ValueError):
+            return None
+        first = None
+        try:
+            first = second.read()
+        finally:
+            if first is None:
+                second.close()
+        if first is not None:
+            self._decoder.close()
+            self._decoder = second
+            self._check_size()
+        return first
+
+    def _check_size(self) -> None:
+        assert self._decoder is not None
+        if self._decoder.size[0] * self._decoder.size[1] > max_pixels():
+            raise self._too_large()
+
+    def _too_large(self) -> SynergyNetError:
+        return SynergyNetError(
+            f"{self.name}: frames of more than {max_pixels() / 1e6:g} megapixels; "
+            "scale the video down"
+        )
+
+    def _problem(self) -> str:
+        """Why there is no picture, with the cure."""
+        assert self._decoder is not None
+        if self.path is None and not self._decoder.opened:
+            return (
                 f"{self.name} cannot be opened; check that it is plugged in, that no other "
                 "program uses it, and that you may read it"
             )
-        pixels = self._property(cv2.CAP_PROP_FRAME_WIDTH) * self._property(
-            cv2.CAP_PROP_FRAME_HEIGHT
+        if self.path is None:
+            return f"{self.name} gives no picture; try another number"
+        if looks_like_a_photo(self.path):
+            return f"{self.name}: not a readable video but a photo; synergynet infer reads photos"
+        broken = "it may be cut off, damaged or no video at all, so copy or convert it again"
+        code = self._decoder.code()
+        if code is None:
+            return f"{self.name}: not a readable video; {broken}"
+        codec = codec_name(code)
+        if pyav_is_installed():
+            return f"{self.name}: not a readable video ({codec}); {broken}"
+        cure = 'pip install "synergynet[video]" brings a decoder for it, or convert it to H.264'
+        if codec.partition(" [")[0] in SELDOM_DECODED:
+            return f"{self.name}: its pictures are {codec}, which OpenCV does not decode; {cure}"
+        return (
+            f"{self.name}: not a readable video; OpenCV opens it and cannot decode its {codec}; if "
+            f"players show it, {cure}; else {broken}"
         )
-        if pixels > max_pixels():
-            raise SynergyNetError(
-                f"{self.name}: frames of more than {max_pixels() / 1e6:g} megapixels; "
-                "scale the video down"
-            )
-        first = self._read() if opened else None
-        if first is None and self.path is None:
-            raise SynergyNetError(f"{self.name} gives no picture; try another number")
-        if first is None:
-            raise SynergyNetError(
-                f"{self.name}: not a readable video; it may be cut off, damaged or no video at "
-                "all, so copy or convert it again"
-            )
-        return first
 
     @property
     def frame_rate(self) -> float:
         """Frames per second that the file or camera declares; 25 if that makes no sense."""
-        declared = self._property(cv2.CAP_PROP_FPS)
+        declared = 0.0 if self._decoder is None else self._decoder.frame_rate
         return declared if 1 <= declared <= _FASTEST else FRAME_RATE
 
     @property
     def frame_count(self) -> int | None:
         """Frames that the file declares, often more than it has; None if unknown."""
-        count = self._property(cv2.CAP_PROP_FRAME_COUNT) if self.path is not None else 0.0
+        if self.path is None or self._decoder is None:
+            return None
+        count = self._decoder.frame_count
         return int(count) if 0 < count < 1e9 else None
 
     def __iter__(self) -> Iterator[VideoFrame]:
         """The frames, once; memory holds one at a time."""
+        assert self._decoder is not None
         image: NDArray[np.uint8] | None = self._first
         del self._first
-        start, seen = self._now(), 0.0
+        first, seen = self._decoder.now(), 0.0
         while image is not None:
-            yield VideoFrame(self.frames_read, seen, image)
+            yield VideoFrame(self.frames_read, self.start + seen, image)
             self.frames_read += 1
-            image = self._read()
-            seen = self._next_time(seen, start)
+            picture = self._decoder.read()
+            image = None if picture is None else self._as_shown(picture)
+            seen = self._next_time(seen, self._decoder.now() - first)
 
-    def _now(self) -> float:
-        """Seconds: the clock of the file, for a camera that of the computer."""
-        if self.path is None:
-            return time.monotonic()
-        return self._property(cv2.CAP_PROP_POS_MSEC) / 1000
-
-    def _next_time(self, last: float, start: float) -> float:
-        step = self._now() - start - last
+    def _next_time(self, last: float, now: float) -> float:
+        step = now - last
         # Clocks of broken files, and of some formats, stand still or jump.
         return last + (step if 0 < step <= _LONGEST_STEP else 1 / self.frame_rate)
 
-    def _read(self) -> NDArray[np.uint8] | None:
-        try:
-            found, image = self._capture.read()
-        except cv2.error:
-            return None
-        if not found or image is None or not image.size:
-            return None
-        picture = np.asarray(image, dtype=np.uint8)
+    def _as_shown(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if picture.ndim == 2:
             picture = np.repeat(picture[..., None], 3, axis=2)
-        size = getattr(self, "size", picture.shape[:2])
-        if picture.shape[:2] != size:
-            picture = np.asarray(cv2.resize(picture, (size[1], size[0])), dtype=np.uint8)
+        if picture.shape[:2] != self.size:
+            picture = np.asarray(cv2.resize(picture, self.size[::-1]), dtype=np.uint8)
         return picture
 
     def complaint(self) -> str | None:
         """After the last frame: a sentence if the file ended before its time."""
         if self.path is None:
             return None
-        whole = _iso_file_is_whole(self.path)
-        declared = self.frame_count or 0
-        if whole is None:  # other formats: only the declared length tells, and not exactly
-            whole = self.frames_read >= 0.9 * declared - 5
-        if whole:
+        if file_is_whole(self.path) in (True, None):
             return None
         return (
-            f"{self.path}: the file is cut off or damaged after {self.frames_read} frames; the "
+            f"{self.name}: the file is cut off or damaged after {self.frames_read} frames; the "
             "results go up to there, copy or download it again for the rest"
         )
 
-    def _property(self, number: int) -> float:
-        value = float(self._capture.get(number))
-        return value if math.isfinite(value) else 0.0
-
     def close(self) -> None:
-        self._capture.release()
+        if self._decoder is not None:
+            self._decoder.close()
+        if self._film is not None:
+            self._film.close()
 
 
-class VideoWriter:
-    """Writes frames at a constant rate; where the source's varies, they are repeated or left out.
-
-    Args:
-        path: to write to; its suffix is one of ``CODECS``.
-        size: (H, W) of the frames.
-        frame_rate: frames per second.
-
-    Raises:
-        SynergyNetError: OpenCV cannot write such a file.
-    """
-
-    def __init__(self, path: Path, size: tuple[int, int], frame_rate: float) -> None:
-        self.path, self.size = path, size
-        # MPEG-4 wants the rate as a fraction with a denominator of 16 bits.
-        self.frame_rate = round(frame_rate, 3 if frame_rate < 65 else 2)
-        self.frames_written = 0
-        codec = cv2.VideoWriter.fourcc(*CODECS[path.suffix.lower()])
-        self._writer = cv2.VideoWriter(str(path), codec, self.frame_rate, size[::-1])
-        if not self._writer.isOpened():
-            raise SynergyNetError(
-                f"{path.name}: OpenCV cannot write {size[1]} x {size[0]} pixels at "
-                f"{self.frame_rate:g} frames/s as {path.suffix}; try another suffix or a full disk"
-            )
-
-    def write(self, image: NDArray[np.uint8], seconds: float) -> None:
-        """Add (H, W, 3) uint8 BGR, seen so many seconds after the first frame."""
-        due = round(seconds * self.frame_rate) + 1
-        for _ in range(due - self.frames_written):
-            self._writer.write(image)
-            self.frames_written += 1
-
-    def close(self) -> None:
-        """Finish the file.
-
-        Raises:
-            CannotWriteError: it is not there, as on a full disk, of which OpenCV says nothing.
-        """
-        self._writer.release()
-        check = _open_file(self.path)
-        readable = check.read()[0]
-        check.release()
-        if not readable or self._frames_in_file() < self.frames_written:
-            raise CannotWriteError(
-                f"{self.path.name}: the video could not be written; is the disk full?"
-            )
-
-    def _frames_in_file(self) -> int:
-        """Frames that arrived on the disk, counted without decoding them."""
-        check = _open_file(self.path)
-        if not check.set(cv2.CAP_PROP_FORMAT, -1):
-            return self.frames_written
-        count = 0
-        while check.grab():
-            count += 1
-        check.release()
-        return count
+def pyav_is_installed() -> bool:
+    """Whether the extra ``video`` is there."""
+    try:
+        import av  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
-def _open_file(path: Path) -> cv2.VideoCapture:
-    """A file by FFmpeg, which is to read it alone: a playlist names other files and hosts.
-
-    OpenCV's other readers would take a name with ``%`` for a pattern of many files.
-    """
-    os.environ.setdefault(
-        "OPENCV_FFMPEG_CAPTURE_OPTIONS", f"protocol_whitelist;file|format_whitelist;{CONTAINERS}"
-    )
-    by_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
-    return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG if by_ffmpeg else cv2.CAP_ANY)
-
-
-def keep_sound(video: Path, source: Path, seconds: float) -> str | None:
-    """Add the sound of ``source``, if it has any, to ``video``, which is ``seconds`` long.
-
-    The pictures stay as they are; sound that the format cannot hold is encoded again.
-
-    Returns:
-        A sentence if that was not possible, else None.
-    """
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        return "the output has no sound, because ffmpeg is not installed"
-    joined = video.with_name("with_sound" + video.suffix)
-    for codec in (["-c", "copy"], ["-c:v", "copy"]):
-        command = [ffmpeg, "-v", "error", "-nostdin", "-y"]
-        alone = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS]
-        command += [*alone, "-i", f"file:{video}", *alone, "-i", f"file:{source}"]
-        command += ["-map", "0:v:0", "-map", "1:a?"]
-        command += [*codec, "-t", f"{seconds:.3f}", f"file:{joined}"]
-        try:
-            # A session of its own: Ctrl-C is for us, and the file is to be finished.
-            done = subprocess.run(
-                command, capture_output=True, timeout=60 + seconds, start_new_session=True
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            break
-        if done.returncode == 0 and joined.is_file() and joined.stat().st_size:
-            joined.replace(video)
-            return None
-    return "the output has no sound, because ffmpeg could not read that of the input"
-
-
-def _iso_file_is_whole(path: Path) -> bool | None:
-    """Whether an MP4 or MOV file holds all the bytes that it declares; None for other files.
-
-    Its frame count does not tell: players leave out what an edit list cuts off.
-    """
-    size = path.stat().st_size
-    at = 0
-    with path.open("rb") as stream:
-        while at + 8 <= size:
-            stream.seek(at)
-            head = stream.read(16)
-            if at == 0 and head[4:8] not in _ISO_STARTS:
-                return None
-            length = int.from_bytes(head[:4], "big")
-            if length == 1:
-                length = int.from_bytes(head[8:16], "big")
-            if length == 0:  # up to the end of the file
-                return True
-            if length < 8:
-                return False
-            at += length
-    return at == size
+def _shown_size(stored: tuple[int, ...], aspect: Fraction) -> tuple[int, int]:
+    """(H, W) of pictures whose pixels are ``aspect`` times as wide as high: enlarged, never
+    reduced."""
+    height, width = stored[0], stored[1]
+    if not Fraction(1, _WIDEST) <= aspect <= _WIDEST:
+        return height, width
+    if aspect >= 1:
+        return height, round(width * aspect)
+    return round(height / aspect), width

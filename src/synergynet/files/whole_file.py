@@ -18,6 +18,9 @@ from ..errors import SynergyNetError
 from .npz import read_header
 from .partial import partial_folder
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""Of the web; ``pathlib`` makes one slash of two. Drives have one letter."""
+
 
 class CannotWriteError(SynergyNetError):
     """The system refuses to write: a full disk, no permission. Trying other files is no use."""
@@ -38,9 +41,14 @@ def check_file(
     advice = f"; {cure}" if cure else ""
     try:
         if path.is_dir():
+            if not os.access(path, os.R_OK | os.X_OK):
+                raise SynergyNetError(f"{path}: this folder cannot be read (Permission denied)")
             raise SynergyNetError(f"{path}: a folder; give a {kind} in it")
         if not path.is_file():
-            raise SynergyNetError(f"{path}: no such {kind}{advice}")
+            if not path.exists() and _ADDRESS.match(str(path)):
+                raise SynergyNetError(f"{path}: a web address; download it, and give the file")
+            what = f"not a regular file; give a {kind}" if path.exists() else f"no such {kind}"
+            raise SynergyNetError(f"{path}: {what}{advice}")
         if max_bytes is not None and path.stat().st_size > max_bytes:
             raise SynergyNetError(f"{path}: larger than {max_bytes >> 20} MiB{advice}")
     except OSError as error:
@@ -48,16 +56,32 @@ def check_file(
 
 
 def read_bytes(path: Path, *, max_bytes: int, kind: str = "file", cure: str = "") -> bytes:
-    """The content of a file that :func:`check_file` accepts.
+    """The content of a file that :func:`check_file` accepts, or of one of this process's open
+    files, which may be pipes: ``/dev/stdin``, ``/dev/fd/63``.
 
     Raises:
         SynergyNetError: as there, or the system refuses.
     """
-    check_file(path, max_bytes=max_bytes, kind=kind, cure=cure)
     try:
-        return path.read_bytes()
+        opened = is_open_file(path)
+        if not opened:
+            check_file(path, max_bytes=max_bytes, kind=kind, cure=cure)
+        with path.open("rb") as stream:
+            data = stream.read(max_bytes + 1)
     except OSError as error:
         raise _not_readable(path, error) from error
+    if len(data) > max_bytes:
+        raise SynergyNetError(f"{path}: larger than {max_bytes >> 20} MiB; {cure}".rstrip("; "))
+    return data
+
+
+def is_open_file(path: Path) -> bool:
+    """Whether it stands for a file that is open already, as ``/dev/stdin`` does.
+
+    Raises:
+        OSError: links in a circle.
+    """
+    return _is_descriptor(_final(path))
 
 
 def read_npy(path: Path, *, max_bytes: int, cure: str) -> NDArray[Any]:
@@ -111,7 +135,7 @@ def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
         if before is None and not final.parent.is_dir():
             raise SynergyNetError(f"{target}: the folder {final.parent} does not exist; create it")
         beside = before is None or os.access(final.parent, os.W_OK)
-        beside = beside and replace and not _is_open_file(final)
+        beside = beside and replace and not _is_descriptor(final)
         where = final.parent if beside else None
         with partial_folder(where) as folder:
             partial = folder / (name or target.name)
@@ -125,14 +149,16 @@ def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
 def _final(target: Path) -> Path:
     """``target``, or where its links lead: the last one before ``/proc``, whose are no files."""
     for _ in range(40):  # as many links as Linux follows
-        if _is_open_file(target) or not target.is_symlink():
+        if _is_descriptor(target) or not target.is_symlink():
             return target
         target = target.parent / target.readlink()
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
-def _is_open_file(path: Path) -> bool:
-    """Whether it stands for a file that is open already, as ``/dev/stdout`` does."""
+def _is_descriptor(path: Path) -> bool:
+    """Whether it lies in the folder of the open files of a process."""
+    if path.parent.name != "fd":
+        return False  # in microseconds, for there are many photos
     where = os.path.realpath(path.parent)
     return where == "/dev/fd" or re.fullmatch(r"/proc/[^/]+/(task/[0-9]+/)?fd", where) is not None
 
@@ -161,7 +187,7 @@ def _replaced(target: Path, partial: Path, before: os.stat_result | None) -> boo
 
 def _copy(partial: Path, target: Path) -> None:
     """Write the content of ``partial`` into what is there; an open file goes on where it was."""
-    own = _is_open_file(target) and os.path.realpath(target.parent) == f"/proc/{os.getpid()}/fd"
+    own = _is_descriptor(target) and os.path.realpath(target.parent) == f"/proc/{os.getpid()}/fd"
     opened = os.dup(int(target.name)) if own and target.name.isdigit() else str(target)
     with partial.open("rb") as content, open(opened, "wb") as stream:  # noqa: PTH123  (a number)
         shutil.copyfileobj(content, stream)
@@ -181,6 +207,17 @@ def make_folder_of(target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _refused(target, error) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Raise CannotWriteError if no file could be made in ``folder``, or the folder itself."""
+    place = folder
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not os.path.isdir(place):  # noqa: PTH112  (pathlib's raises where access is denied)
+        raise CannotWriteError(f"{folder}: cannot be written ({place} is no folder)")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise CannotWriteError(f"{folder}: cannot be written (permission denied, or read-only)")
 
 
 def _refused(target: Path, error: OSError) -> CannotWriteError:

@@ -3,11 +3,12 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from typing import TypeVar
 
@@ -23,6 +24,10 @@ _ONE_THREAD_EACH = dict.fromkeys(
 
 class WorkerDiedError(SynergyNetError):
     """A process that this one had started is gone, and with it the other ones of its pool."""
+
+
+class NoProcessesError(WorkerDiedError):
+    """None can be started at all."""
 
 
 Task = TypeVar("Task")
@@ -43,19 +48,23 @@ def run_chunks(
     Args:
         function: importable by name; an exception in it ends the run.
         workers: processes, started afresh ("spawn") so that threads and GPU contexts of this
-            one do no harm; 1 works here. They end when this process does, even if killed.
+            one do no harm; 1 works here, and so does any number where the system starts none,
+            which one line on stderr then says. They end when this process does, even if killed.
         here: whether this process may work itself, as it does for one worker or one chunk.
 
     Raises:
         WorkerDiedError: one of them did.
+        NoProcessesError: none starts, and this one may not work.
     """
-    if here and (workers <= 1 or len(chunks) <= 1):
+    workers = min(workers, len(chunks))
+    alone = here and workers <= 1
+    pool = None if alone else _start_pool(workers)
+    if pool is None and not here:
+        raise NoProcessesError("no process can be started here; give --workers 1")
+    if pool is None:
         for index, chunk in enumerate(chunks):
             yield index, function(task, chunk)
         return
-    pool = ProcessPoolExecutor(
-        min(workers, len(chunks)), multiprocessing.get_context("spawn"), _start_worker
-    )
     try:
         with _inherited_block_of_ctrl_c(), environment(_ONE_THREAD_EACH):
             futures = {pool.submit(function, task, chunk): i for i, chunk in enumerate(chunks)}
@@ -67,6 +76,58 @@ def run_chunks(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start_pool(workers: int) -> ProcessPoolExecutor | None:
+    """Processes that have begun; None, and a line on stderr, where the system starts none.
+
+    Their queues need semaphores, which need a writable /dev/shm; a limit on processes, threads
+    or open files may stop them too.
+    """
+    before, pool = set(multiprocessing.active_children()), None
+    try:
+        _need_threads(3 + 6 * workers)  # the pool's own, and what each process may begin with
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+        with _inherited_block_of_ctrl_c(), environment(_ONE_THREAD_EACH):
+            begun = [pool.submit(_nothing) for _ in range(workers)]  # one more process for each
+        for each in begun:
+            each.result()
+    except (OSError, ImportError, NotImplementedError, RuntimeError) as error:
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+        with suppress(RuntimeError):  # of a thread that never began
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
+        why = " ".join(str(error).split()) or type(error).__name__
+        print(
+            f"note: no processes can be started here ({why}); going on with one",
+            file=sys.stderr,
+            flush=True,
+        )
+        return None
+    return pool
+
+
+def _need_threads(count: int) -> None:
+    """Try it: where a pool cannot start a thread of its own, it waits for ever.
+
+    Raises:
+        RuntimeError: so many do not start. Limits count processes and threads alike.
+    """
+    enough, begun = threading.Event(), []
+    try:
+        for _ in range(count):
+            thread = threading.Thread(target=enough.wait, daemon=True)
+            thread.start()
+            begun.append(thread)
+    finally:
+        enough.set()
+        for thread in begun:
+            thread.join()
+
+
+def _nothing() -> None:
+    """A worker that answers has begun."""
 
 
 @contextmanager

@@ -34,7 +34,8 @@ class Pose:
         scale: pixels per model unit.
         translation: (3,) where the model's origin lies, image pixels (0-based pixel centres,
             y down; z in pixels toward the viewer, arbitrary origin).
-        yaw, pitch, roll: degrees, signs as in this module's text.
+        yaw, pitch, roll: degrees, signs as in this module's text. Beyond 90 degrees of yaw the
+            same rotation is written as pitch and roll half a turn on: use the rotation there.
     """
 
     rotation: FloatArray
@@ -43,6 +44,31 @@ class Pose:
     yaw: float
     pitch: float
     roll: float
+
+    @property
+    def quaternion(self) -> FloatArray:
+        """(4,) x, y, z, w of ``rotation``, w not negative: the order of glTF and SciPy."""
+        return quaternion_from_rotation(self.rotation)
+
+
+def quaternion_from_rotation(rotation: ArrayLike) -> FloatArray:
+    """A rotation (3, 3) -> the unit quaternion (4,) x, y, z, w with w >= 0."""
+    r = np.asarray(rotation, dtype=np.float64)
+    xx, yy, zz = r[0, 0], r[1, 1], r[2, 2]
+    # Four times the square of each part on the diagonal; the row of the largest is exact.
+    x, y, z = r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]
+    a, b, c = r[0, 1] + r[1, 0], r[0, 2] + r[2, 0], r[1, 2] + r[2, 1]
+    rows = np.array(
+        [
+            [1 + xx - yy - zz, a, b, x],
+            [a, 1 - xx + yy - zz, c, y],
+            [b, c, 1 - xx - yy + zz, z],
+            [x, y, z, 1 + xx + yy + zz],
+        ]
+    )
+    best = rows[int(np.argmax(rows.diagonal()))]
+    unit: FloatArray = best / np.linalg.norm(best)
+    return -unit if unit[3] < 0 else unit
 
 
 def rotation_from_euler(pitch: ArrayLike, yaw: ArrayLike, roll: ArrayLike) -> FloatArray:

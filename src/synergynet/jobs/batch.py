@@ -1,6 +1,7 @@
 """Many photos: in this process or in several, to the end whatever happens to one of them."""
 
 import functools
+import itertools
 import os
 import signal
 import tempfile
@@ -13,8 +14,9 @@ from types import FrameType
 from typing import Any
 
 from ..files.processors import processors
-from ..files.workers import WorkerDiedError, run_chunks
+from ..files.workers import NoProcessesError, WorkerDiedError, run_chunks
 from ..pipeline.analyzer import FaceAnalyzer
+from ..regression import LOST_BELOW
 from .results import Outcome, Wanted, earlier_results, try_results
 
 _LARGEST_CHUNK = 8
@@ -40,6 +42,7 @@ class Models:
         quality: a key of ``pipeline.quality.QUALITIES``.
         mirror: average with the mirrored crop; None for what ``quality`` says.
         threads: of one call of the network or the detector; 0: as many as this process may use.
+        min_confidence: of a face; what has less is left out.
     """
 
     detector: str | None = None
@@ -49,6 +52,7 @@ class Models:
     quality: str = "default"
     mirror: bool | None = None
     threads: int = 0
+    min_confidence: float = LOST_BELOW
 
 
 @dataclass(frozen=True)
@@ -128,14 +132,20 @@ def _outlive(
     If one dies, the photos at which they were are tried again, each in a process of its own; one
     that kills that process too is left alone, and the others go on.
     """
+    here = True  # where no processes start; not once one has died, for it may be this one next
     while chunks:
         done: set[int] = set()
         try:
-            for number, outcomes in run_chunks(_several, job, chunks, workers, here=False):
+            for number, outcomes in run_chunks(_several, job, chunks, workers, here=here):
                 done.add(number)
                 yield from outcomes
             return
+        except NoProcessesError:
+            for index, place in itertools.chain(*chunks):
+                yield index, do_one(job, place)
+            return
         except WorkerDiedError:
+            here = False
             at_work = {int(note.read_text() or -1) for note in notes.glob(f"*{_AT_WORK}")}
             left = [chunk for number, chunk in enumerate(chunks) if number not in done]
             suspects = [item for chunk in left for item in chunk if item[0] in at_work]

@@ -1,21 +1,21 @@
 """From folders, patterns and lists to photos, and to a place for each photo's results."""
 
+import fnmatch
 import functools
-import glob
-import itertools
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SynergyNetError
 from ..files.images import PHOTO_SUFFIXES
-from ..outputs.formats import face_endings, photo_endings
+from ..outputs.formats import face_endings, photo_endings, without_spaces
 
 _MAX_LIST_BYTES = 256 << 20
+_STDIN = Path("/dev/stdin")
 _RESULT = re.compile(
     "(?P<stem>.+)({}|_face[0-9]+({}))".format(
         *("|".join(map(re.escape, endings)) for endings in (photo_endings(), face_endings()))
@@ -43,10 +43,13 @@ def find_photos(
 ) -> list[Photo]:
     """The photos that files, folders and patterns name, each once, in order.
 
-    Files are taken whatever they are called. Folders and patterns give the files with an ending
-    of ``PHOTO_SUFFIXES``, sorted, without hidden ones and without those below ``output``;
-    results keep the structure below the folder, or below the part of the pattern without
-    wildcards. ``**`` in a pattern stands for any folders. A name that exists is no pattern.
+    Files are taken whatever they are called; ``-`` is standard input. Folders and patterns give
+    the files with an ending of ``PHOTO_SUFFIXES``, sorted, without hidden ones and without those
+    below ``output``; results keep the structure below the folder, or below the part of the
+    pattern without wildcards. ``**`` in a pattern stands for any folders. A name that exists is
+    no pattern, nor is the start of one that exists: ``"trip [2019]/*.jpg"``. Links to folders
+    are followed, no folder is read twice, and one that cannot be read is given in place of its
+    photos, so that it is told among those that fail.
 
     Args:
         recursive: search the folders below a folder too.
@@ -56,8 +59,8 @@ def find_photos(
     """
     found: dict[str, Photo] = {}
     for source in sources:
-        path = Path(source)
-        if path.is_dir():
+        path = _STDIN if str(source) == "-" else Path(source)
+        if os.path.isdir(path):  # noqa: PTH112  (pathlib's raises where access is denied)
             photos = _in_folder(path, Path(output), recursive)
             more = "" if recursive else "; --recursive also searches the folders below"
             nothing = f"{path}: no photos in this folder{more}"
@@ -125,10 +128,10 @@ def place_results(photos: Sequence[Photo], output: str | Path) -> list[Path]:
 
     The photo's own stem where it is free, else ``stem-2``, ``stem-3`` and so on. It is not free
     if another photo has it, or if a result could replace one of the photos. Compared without
-    case, as some file systems do.
+    case, as some file systems do, and without spaces, as textures of an OBJ are named.
     """
     reserved = {
-        match["stem"].casefold()
+        without_spaces(match["stem"].casefold())
         for match in (_RESULT.fullmatch(_absolute(photo.path)) for photo in photos)
         if match is not None
     }
@@ -139,12 +142,16 @@ def place_results(photos: Sequence[Photo], output: str | Path) -> list[Path]:
         start = _absolute(folder)
         own = _stem(photo.path)
         stem, number = own, 1
-        while (key := os.path.join(start, stem).casefold()) in used or key in reserved:  # noqa: PTH118
+        while (key := _key(start, stem)) in used or key in reserved:
             number += 1
             stem = f"{own}-{number}"
         used.add(key)
         bases.append(folder / stem)
     return bases
+
+
+def _key(folder: str, stem: str) -> str:
+    return without_spaces(os.path.join(folder, stem).casefold())  # noqa: PTH118  (fast)
 
 
 def _stem(photo: Path) -> str:
@@ -156,26 +163,85 @@ def _stem(photo: Path) -> str:
 def _in_folder(folder: Path, output: Path, recursive: bool) -> list[Photo]:
     of_results = _results_inside(folder, output)
     found = []
-    for where, folders, files in os.walk(folder):
-        root = Path(where)
-        wanted = sorted(f for f in folders if not f.startswith(".") and not of_results(root / f))
-        folders[:] = wanted if recursive else []
-        below = root.relative_to(folder)
-        found += [Photo(root / name, below) for name in sorted(files) if _is_photo(name)]
+    for place in _folders(folder) if recursive else [folder]:
+        if place != folder and of_results(place):
+            continue
+        below = place.relative_to(folder)
+        _, files = _entries(place)
+        if files is None:
+            found.append(Photo(place, below))
+        else:
+            found += [Photo(place / name, below) for name in files if _is_photo(name)]
     return found
 
 
 def _matching(pattern: str, output: Path) -> list[Photo]:
-    fixed = list(itertools.takewhile(lambda part: not _has_wildcard(part), Path(pattern).parts))
-    root = Path(*fixed)
+    root, parts = Path(), list(Path(pattern).parts)
+    while parts and (not _has_wildcard(parts[0]) or os.path.lexists(root / parts[0])):
+        root /= parts.pop(0)
     of_results = _results_inside(root, output)
-    names = glob.glob(pattern, recursive=True)  # noqa: PTH207  (Path.glob finds hidden files)
-    paths = sorted(Path(name) for name in names)
+    paths = dict.fromkeys(_expanded(root, parts))
     return [
-        Photo(path, path.parent.relative_to(root))
-        for path in paths
-        if _is_photo(path.name) and path.is_file() and not of_results(path.parent)
+        Photo(path, Path() if path == root else path.parent.relative_to(root))
+        for path in sorted(paths)
+        if path == root or not of_results(path.parent)
     ]
+
+
+def _expanded(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """Photos that match below ``folder``, and folders there that cannot be read."""
+    first, rest = parts[0], parts[1:]
+    if first == "**":
+        for place in _folders(folder):
+            yield from _expanded(place, rest or ["*"])
+        return
+    folders, files = _entries(folder)
+    if files is None:
+        yield folder
+        return
+    names = folders if rest else files
+    if not _has_wildcard(first):
+        names = [first] if first in names else []
+    elif not first.startswith("."):
+        names = [name for name in names if not name.startswith(".")]
+    for name in fnmatch.filter(names, first) if _has_wildcard(first) else names:
+        if rest:
+            yield from _expanded(folder / name, rest)
+        elif _is_photo(name):
+            yield folder / name
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """``root`` and all folders below, sorted, without hidden ones; each once, links followed."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [root]
+    while waiting:
+        place = waiting.pop()
+        try:
+            about = place.stat()
+        except OSError:
+            continue
+        if (about.st_dev, about.st_ino) in seen:
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        yield place
+        folders, _ = _entries(place)
+        waiting += [place / name for name in reversed(folders) if not name.startswith(".")]
+
+
+def _entries(folder: Path) -> tuple[list[str], list[str] | None]:
+    """Names of the folders and files in a folder, sorted; None for the files if it is locked."""
+    folders: list[str] = []
+    files: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                (folders if entry.is_dir() else files).append(entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    except OSError:
+        return [], None
+    return sorted(folders), sorted(files)
 
 
 def _has_wildcard(text: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import SynergyNetError
 from ..files.images import read_image
-from ..files.whole_file import CannotWriteError
+from ..files.whole_file import CannotWriteError, is_open_file
 from ..outputs.formats import (
     picture_suffix,
     remove_results,
@@ -63,6 +63,7 @@ class Outcome:
         size: (width, height) in pixels; None where ``error`` is set.
         faces: per face ``box``, ``score``, ``confidence``, ``expected_nme_percent`` and
             ``pose``, as in the JSON; everything if no files were wanted.
+        left_out: boxes of the detector that are no face by the network's confidence.
         names: of the files written.
         error: why there are none, a sentence.
         skipped: an earlier run had made them.
@@ -73,6 +74,7 @@ class Outcome:
     base: Path
     size: tuple[int, int] | None = None
     faces: list[dict[str, Any]] = field(default_factory=list)
+    left_out: int = 0
     names: list[str] = field(default_factory=list)
     error: str | None = None
     skipped: bool = False
@@ -91,6 +93,7 @@ def settings_of(wanted: Wanted, analyzer: FaceAnalyzer) -> dict[str, Any]:
         "weights": " + ".join(f"{name} {_hash(file)}" for name, file in networks),
         "face_model": f"{model.name} {model.hash[:16]}",
         "mirror": analyzer.mirrored,
+        "min_confidence": analyzer.min_confidence,
         "draw": ",".join(sorted(wanted.kinds)) or "none",
         "mesh": ",".join(meshes) or "none",
         "space": wanted.space,
@@ -141,7 +144,7 @@ def write_results(
             names.append(write_picture(path, picture).name)
         for number, face in enumerate(faces):
             names += _write_face(_append(base, f"_face{number}"), number, face, pictures, wanted)
-        more: dict[str, object] = {_SETTINGS: dict(settings)}
+        more: dict[str, object] = {_SETTINGS: dict(settings), "left_out": analysis.left_out}
         for kind in drawn:
             note = DRAWINGS[kind].note
             if note is not None:
@@ -156,6 +159,7 @@ def write_results(
         base,
         (image.shape[1], image.shape[0]),
         [_brief(face.to_dict()) if wanted.files else face.to_dict() for face in faces],
+        analysis.left_out,
         names,
         seconds=dict(zip(STEPS, spent, strict=True)),
     )
@@ -183,6 +187,8 @@ def try_results(
         return Outcome(photo, base, error=str(error))
     except MemoryError:
         return Outcome(photo, base, error=f"{photo}: not enough memory; scale the photo down")
+    except OSError as error:  # where results are to lie, there may be anything
+        return Outcome(photo, base, error=f"{base}: cannot be written ({error.strerror or error})")
 
 
 def earlier_results(photo: Path, base: Path, settings: Mapping[str, Any]) -> Outcome | None:
@@ -190,6 +196,8 @@ def earlier_results(photo: Path, base: Path, settings: Mapping[str, Any]) -> Out
     this photo with these settings; else None."""
     path = _append(base, ".json")
     try:
+        if is_open_file(photo):  # each time another
+            return None
         made = path.stat()
         if made.st_mtime_ns < photo.stat().st_mtime_ns or made.st_size > _MAX_JSON_BYTES:
             return None
@@ -198,12 +206,14 @@ def earlier_results(photo: Path, base: Path, settings: Mapping[str, Any]) -> Out
             return None
         faces = [_brief(face) for face in content["faces"]]
         size = content["width"], content["height"]
+        left_out = content["left_out"]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     whole = all(type(side) is int and 0 < side < 1 << 31 for side in size)
-    if not whole or not all(map(_is_face, faces)):
+    counted = type(left_out) is int and 0 <= left_out < 1 << 31
+    if not whole or not counted or not all(map(_is_face, faces)):
         return None  # damaged, or edited: it is made again
-    return Outcome(photo, base, size, faces, skipped=True)
+    return Outcome(photo, base, size, faces, left_out, skipped=True)
 
 
 def _is_face(face: Mapping[str, Any]) -> bool:

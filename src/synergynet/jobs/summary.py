@@ -22,6 +22,7 @@ COLUMNS = {
     "width": WHOLE,
     "height": WHOLE,
     "faces": WHOLE,
+    "left_out": WHOLE,
     "face": WHOLE,
     "box_x0": NUMBER,
     "box_y0": NUMBER,
@@ -49,12 +50,16 @@ SUFFIXES = (".csv", ".parquet")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
+def names_summary(path: Path) -> bool:
+    """Whether its ending tells what to write; into pipes and devices it is CSV."""
+    return path.suffix.lower() in SUFFIXES or (path.exists() and not path.is_file())
+
+
 def check_summary(path: str | Path) -> None:
     """Raise SynergyNetError if a summary of this name cannot be written here."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
+    if not names_summary(Path(path)):
         raise SynergyNetError(f"{path}: summaries are written as {' or '.join(SUFFIXES)}")
-    if suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+    if _is_parquet(path) and importlib.util.find_spec("pyarrow") is None:
         raise SynergyNetError(
             f'{path}: writing Parquet needs pyarrow: pip install "synergynet[parquet]"; '
             "a .csv needs nothing"
@@ -65,7 +70,8 @@ def write_summary(path: str | Path, outcomes: Iterable[Outcome]) -> Path:
     """Write one row per face; photos without a face and photos that failed have one row too.
 
     Args:
-        path: ending in ``.csv`` (UTF-8, with a header) or ``.parquet`` (the extra ``parquet``).
+        path: ending in ``.csv`` (UTF-8, with a header) or ``.parquet`` (the extra ``parquet``);
+            or a pipe or device, as ``/dev/stdout``: CSV.
 
     Raises:
         SynergyNetError: another ending, pyarrow is missing, or the system refuses.
@@ -118,6 +124,7 @@ def summary_rows(outcome: Outcome) -> list[dict[str, Any]]:
         "width": outcome.size[0],
         "height": outcome.size[1],
         "faces": len(outcome.faces),
+        "left_out": outcome.left_out,
     }
     if not outcome.faces:
         return [photo]

@@ -18,6 +18,7 @@ class Tally:
         failed: those that have an error.
         skipped: those that an earlier run had done.
         faces: in all photos.
+        left_out: boxes in all photos that are no faces.
         seconds: per step of ``results.STEPS``, of the photos that were done now.
     """
 
@@ -26,6 +27,7 @@ class Tally:
     failed: int = 0
     skipped: int = 0
     faces: int = 0
+    left_out: int = 0
     seconds: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -40,6 +42,7 @@ class Tally:
         self.failed += other.failed
         self.skipped += other.skipped
         self.faces += other.faces
+        self.left_out += other.left_out
         self.seconds.update(other.seconds)
 
     def count(self, outcome: Outcome) -> None:
@@ -49,4 +52,5 @@ class Tally:
         self.without += outcome.error is None and not outcome.faces
         self.skipped += outcome.skipped
         self.faces += len(outcome.faces)
+        self.left_out += outcome.left_out
         self.seconds.update(outcome.seconds)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ..errors import SynergyNetError
 from ..files.ahead import ahead
-from ..files.video import VideoFrame, VideoSource, VideoWriter, keep_sound
+from ..files.video import VideoFrame, VideoSource
+from ..files.video_output import VideoWriter, keep_sound
 from ..files.whole_file import whole_file
 from ..outputs.kinds import IN_VIDEOS, LINES, SURFACES
 from ..outputs.pictures import Pictures
@@ -89,7 +90,7 @@ def process_video(
             if writer is not None or show is not None:
                 picture = draw_tracked(frame.image, faces, draw)
             if writer is not None:
-                writer.write(picture, frame.time)
+                writer.write(picture, frame.time - source.start)
             done += 1
             if progress is not None:
                 progress(done)
@@ -98,10 +99,21 @@ def process_video(
         if writer is not None:
             writer.close()
             if source.path is not None:
-                seconds = writer.frames_written / writer.frame_rate
-                note = keep_sound(writer.path, source.path, seconds)
-                notes += [note] if note else []
+                notes += _finish(writer, source.path, source.start)
     return VideoSummary(done, tracker.faces_seen, notes)
+
+
+def _finish(writer: VideoWriter, source: Path, start: float) -> list[str]:
+    """Add the sound; returns sentences about what is not as in the source."""
+    notes = []
+    if writer.repeated or writer.left_out:
+        notes.append(
+            f"the output has {writer.frame_rate:g} frames/s throughout: to keep time "
+            f"{writer.repeated} frames are repeated in it and {writer.left_out} left out"
+        )
+    seconds = writer.frames_written / writer.frame_rate
+    note = keep_sound(writer.path, source, seconds, start=start)
+    return notes + ([note] if note else [])
 
 
 def frame_record(frame: VideoFrame, faces: Sequence[TrackedFace]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from ..errors import SynergyNetError
 from ..files.pixels import ChannelOrder, as_bgr
 from ..pipeline.face import Face
 from .kinds import DRAWINGS
-from .pictures import Picture, Pictures, Style
+from .pictures import Picture, Pictures, Style, check_size
 
 
 def draw(
@@ -54,15 +54,17 @@ def draw(
         no face; for ``uv`` (texture_size, texture_size, 3) uint8.
 
     Raises:
-        SynergyNetError: not such an image, an unknown kind, a surface of a face model without
-            triangles, or ``uv`` of several faces.
+        SynergyNetError: not such an image, or of another size, an unknown kind or value, a
+            surface of a face model without triangles, or ``uv`` of several faces.
     """
     found = [faces] if isinstance(faces, Face) else list(faces)
     per_face = kind in DRAWINGS and DRAWINGS[kind].per_face
     if per_face and len(found) != 1:
         raise SynergyNetError(f"{kind} is of one face, but {len(found)} were given")
     style = Style(opacity, view, focal, texture_size)
-    pictures = Pictures(as_bgr(image, channel_order), found, style)
+    photo = as_bgr(image, channel_order)
+    check_size(photo, found)
+    pictures = Pictures(photo, found, style)
     picture = pictures.draw(kind, 0 if per_face else None)
     if channel_order == "RGB" and picture.ndim == 3:
         return np.ascontiguousarray(picture[..., ::-1], dtype=np.uint8)

@@ -21,6 +21,7 @@ NO_FACE = "no face was found"
 _PICTURES = (".jpg", ".png")
 _JPEG_QUALITY = 95
 _JPEG_MAX_SIDE = 65_500  # pixels; the format's limit is 65,535
+_SEPARATORS = re.compile(r"[\s#]")
 _NUMBER_LIST = re.compile(r"\[\s+([^\[\]{}\"]*?)\s+\]")
 
 
@@ -37,14 +38,21 @@ def face_endings() -> list[str]:
     return list(dict.fromkeys(meshes + drawn))
 
 
+def without_spaces(stem: str) -> str:
+    """``stem`` as an OBJ may name a file: readers end names at spaces, and at ``#``."""
+    return _SEPARATORS.sub("_", stem)
+
+
 def remove_results(base: Path) -> None:
     """Remove what an earlier run wrote for the photo whose results are ``base`` + ending."""
     old = [base.with_name(base.name + ending) for ending in photo_endings()]
+    names = dict.fromkeys((base.name, without_spaces(base.name)))
     # Faces are numbered without gaps. The last goes first: what is cut short can be repeated.
     faces: list[Path] = []
     for number in itertools.count():
         ends = [f"_face{number}{ending}" for ending in face_endings()]
-        there = [path for e in ends if (path := base.with_name(base.name + e)).exists()]
+        paths = [base.with_name(name + end) for name in names for end in ends]
+        there = [path for path in paths if path.exists()]
         if not there:
             break
         faces = there + faces
@@ -107,8 +115,8 @@ def write_json(
 def write_mesh(path: str | Path, mesh: MeshData) -> list[Path]:
     """Write a mesh in the format of ``MESHES`` that the suffix names.
 
-    An ``.obj`` brings ``.mtl`` and ``_uv.png`` of the same stem if the mesh has a texture; it is
-    written last.
+    An ``.obj`` brings ``.mtl`` and ``_uv.png`` of the same stem, :func:`without_spaces`, if the
+    mesh has a texture; it is written last.
 
     Returns:
         What was written.
@@ -120,7 +128,7 @@ def write_mesh(path: str | Path, mesh: MeshData) -> list[Path]:
     kind = MESHES.get(target.suffix.lower().removeprefix("."))
     if kind is None:
         raise SynergyNetError(f"{target}: meshes are written as {mesh_suffixes()}")
-    files: Mapping[str, bytes] = resolve(kind.home)(mesh, target.stem)
+    files: Mapping[str, bytes] = resolve(kind.home)(mesh, without_spaces(target.stem))
     names = [*list(files)[:-1], target.name]  # .PLY stays .PLY
     return [
         write_whole(target.with_name(name), data)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from ..rendering.draw import face_size
 from ..rendering.texture import DEFAULT_SIZE
 from .kinds import DRAWINGS, Space, resolve
 from .meshes import MeshData, build_mesh, place, uv_layout
+
+MAX_FOCAL = 1e7
+MIN_TEXTURE, MAX_TEXTURE = 16, 8192
 
 Picture: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -31,7 +34,10 @@ class Style:
             the photo does.
         focal: of the camera in pixels, for the distance between faces; by default the
             photo's longer side.
-        texture_size: side of the textures in texels.
+        texture_size: side of the textures in texels, 16 to 8192.
+
+    Raises:
+        SynergyNetError: a value that is none of these.
     """
 
     opacity: float | None = None
@@ -39,9 +45,31 @@ class Style:
     focal: float | None = None
     texture_size: int = DEFAULT_SIZE
 
+    def __post_init__(self) -> None:
+        if self.opacity is not None and not _within(self.opacity, 0, 1):
+            _refuse("opacity", self.opacity, "a number from 0 to 1")
+        if self.view is not None and not (
+            np.shape(self.view) == (2,) and all(_within(angle, -360, 360) for angle in self.view)
+        ):
+            _refuse("view", self.view, "yaw and pitch in degrees, as (30, -10)")
+        if self.focal is not None and not _within(self.focal, 1, MAX_FOCAL):
+            _refuse("focal", self.focal, f"pixels, 1 to {MAX_FOCAL:g}")
+        whole = isinstance(self.texture_size, int | np.integer)
+        if not whole or not _within(self.texture_size, MIN_TEXTURE, MAX_TEXTURE):
+            _refuse("texture_size", self.texture_size, f"texels, {MIN_TEXTURE} to {MAX_TEXTURE}")
+
     def opacity_or(self, default: float) -> float:
         """The opacity asked for, or a drawing's own."""
         return default if self.opacity is None else self.opacity
+
+
+def _within(value: Any, least: float, most: float) -> bool:
+    """Whether it is a number of that range; NaN is in none."""
+    return isinstance(value, int | float | np.number) and bool(least <= value <= most)
+
+
+def _refuse(name: str, value: object, expected: str) -> NoReturn:
+    raise SynergyNetError(f"{name} is {value!r}, expected {expected}")
 
 
 DEFAULT_STYLE = Style()
@@ -165,6 +193,17 @@ def check_texture(faces: Iterable[Face]) -> None:
             raise SynergyNetError(
                 f"the face model '{face.face_model.name}' has no texture coordinates; "
                 "leave uv out of --draw"
+            )
+
+
+def check_size(image: NDArray[np.uint8], faces: Iterable[Face]) -> None:
+    """Raise SynergyNetError for a face that was found in an image of another size."""
+    height, width = image.shape[:2]
+    for face in faces:
+        if face.image_size != (height, width):
+            raise SynergyNetError(
+                f"the image is {width} x {height}, but the face was found in "
+                f"{face.image_size[1]} x {face.image_size[0]} pixels; give that image"
             )
 
 

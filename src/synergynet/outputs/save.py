@@ -11,9 +11,9 @@ from ..files.pixels import ChannelOrder, as_bgr
 from ..files.whole_file import write_whole
 from ..pipeline.face import Face
 from .formats import mesh_suffixes, write_mesh
-from .kinds import MESHES, Space
+from .kinds import MESHES, SPACES, Space
 from .meshes import build_mesh, place
-from .pictures import Pictures, Style, check_triangles
+from .pictures import Pictures, Style, check_size, check_triangles
 
 _GREY = 200  # of a mesh without a photo
 
@@ -55,6 +55,9 @@ def save(
         SynergyNetError: another ending, another photo's size, a face model without
             triangles, or the system refuses.
     """
+    style = Style(focal=focal, texture_size=texture_size)
+    if space not in SPACES:
+        raise SynergyNetError(f"unknown space '{space}'; choose from {', '.join(SPACES)}")
     target = Path(path)
     kind = target.suffix.lower()
     if kind == ".json":
@@ -70,10 +73,6 @@ def save(
             target, build_mesh(face, grey, place(face, space, face.image_size, focal))
         )
     photo = as_bgr(image, channel_order)
-    if photo.shape[:2] != face.image_size:
-        raise SynergyNetError(
-            f"the image is {photo.shape[1]} x {photo.shape[0]}, but the face was found in "
-            f"{face.image_size[1]} x {face.image_size[0]} pixels; give that image"
-        )
-    pictures = Pictures(photo, [face], Style(focal=focal, texture_size=texture_size))
+    check_size(photo, [face])
+    pictures = Pictures(photo, [face], style)
     return write_mesh(target, pictures.mesh(0, space))

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,14 @@ from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox, crop_from_box_by_height
 from ..geometry.params import FloatArray
 from ..regression import (
+    LOST_BELOW,
     MirrorAveraged,
     ParamsRegressor,
     Prediction,
     can_mirror,
     load_regressor,
 )
-from ..regression.loading import SCOUT, SHIPPED, shipped_file, weights_file
+from ..regression.loading import SCOUT, SHIPPED, resolve_device, shipped_file, weights_file
 from .face import Face, landmarks_in_images, poses_in_images
 from .looks import View, follow, look, look_again, quarters_of_detection
 from .quality import quality_named
@@ -38,6 +39,8 @@ _SAME_FACE_IOU = 0.5
 
 _CONFIRMED = 0.8
 """Confidence of a face that the detector doubts and the network does not."""
+
+MAX_THREADS = 256
 
 _PHOTOS_AT_ONCE = 16
 """Photos of a list whose crops go to the network together: enough for its speed, and few enough
@@ -61,14 +64,22 @@ class Timings:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Faces of one photo, best score first, and what they cost."""
+    """Faces of one photo, best score first, and what they cost.
+
+    Attributes:
+        left_out: boxes of the detector that the network takes for no face.
+    """
 
     faces: list[Face]
     timings: Timings
+    left_out: int = 0
 
 
 class FaceAnalyzer:
     """Detector, network and face model, loaded once.
+
+    Pickled, as for a process of ``multiprocessing`` or a ``DataLoader``, it is its settings: the
+    files are read again there.
 
     >>> from synergynet import FaceAnalyzer, read_image
     >>> from synergynet.pipeline import next_crop
@@ -89,7 +100,7 @@ class FaceAnalyzer:
         weights: a weights file, a regressor, or None for the shipped network of ``quality``.
         face_model: a model, ``open-head``, an ``.npz``, a ``3dmm_data`` folder, or None for
             the one inside the weights' file or else the shipped one.
-        device: where the network runs, ``cpu`` or ``cuda``.
+        device: where the network runs, ``cpu``, ``cuda``, or ``auto``: on a GPU if it can.
         conventions: exact by default; of the official ones Euler decode, detector box rule
             and the y of the translation matter here.
         passes: looks at a face; from the second on, crops are cut about the landmarks of the
@@ -102,6 +113,9 @@ class FaceAnalyzer:
             that are not symmetric, and answers in another frame than crop pixels.
         threads: of one call of the network or of a detector given by name; 0: as many as this
             process may use (``files.processors``).
+        min_confidence: of a face, 0 to 1; boxes of the detector with less are left out
+            (:attr:`Analysis.left_out`), and those that the detector itself doubts need 0.8. Of
+            weights that cannot tell their confidence, none is.
 
     Attributes:
         networks: architecture -> file of the networks that it read.
@@ -122,12 +136,26 @@ class FaceAnalyzer:
         quality: str = "default",
         mirror: bool | None = None,
         threads: int = 0,
+        min_confidence: float = LOST_BELOW,
     ) -> None:
-        if passes < 1:
+        self._made_by = partial(
+            type(self),
+            *(detector, weights, face_model, device, conventions, passes),
+            quality=quality,
+            mirror=mirror,
+            threads=threads,
+            min_confidence=min_confidence,
+        )
+        if not 0 <= min_confidence <= 1:
+            raise SynergyNetError(f"min_confidence is {min_confidence!r}, expected 0 to 1")
+        if not isinstance(passes, int) or passes < 1:
             raise SynergyNetError(f"passes is {passes}, but the network must run at least once")
+        if not isinstance(threads, int) or not 0 <= threads <= MAX_THREADS:
+            raise SynergyNetError(f"threads is {threads!r}, expected 0 to {MAX_THREADS}")
         wanted = quality_named(quality)
         detector = wanted.detector if detector is None else detector
         self.networks: dict[str, Path] = {}
+        device = resolve_device(device)
         load = partial(load_regressor, device=device, threads=threads)
         # Side by side: each of these inflates what it reads, or prepares a graph.
         with ThreadPoolExecutor(thread_name_prefix="load") as pool:
@@ -154,6 +182,7 @@ class FaceAnalyzer:
         self._can_turn = self.regressor.info.frame == "pixel"
         self.conventions = conventions or Conventions.exact()
         self.passes = passes
+        self.min_confidence = min_confidence
         wanted_mirror = wanted.mirror if mirror is None else mirror
         self.mirrored = wanted_mirror and can_mirror(self.regressor, self.face_model)
         self._last = (
@@ -163,6 +192,9 @@ class FaceAnalyzer:
         if scout is not None:
             self._first = scout.result()
             self.networks[self._first.info.architecture] = SHIPPED[SCOUT]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._made_by, ()
 
     @overload  # a str is a sequence too: hence the "ignore"
     def __call__(  # type: ignore[overload-overlap]
@@ -188,7 +220,9 @@ class FaceAnalyzer:
         Raises:
             SynergyNetError: not such an image, or the weights answer with NaN.
         """
-        if isinstance(images, Sequence) and not isinstance(images, str):
+        if isinstance(images, str | bytes | bytearray | memoryview | Path | np.ndarray):
+            return self.analyze(images, channel_order=channel_order).faces  # type: ignore[arg-type]
+        if isinstance(images, Sequence):
             every = self.analyze_all(images, channel_order=channel_order)
             return [analysis.faces for analysis in every]
         return self.analyze(images, channel_order=channel_order).faces
@@ -242,6 +276,8 @@ class FaceAnalyzer:
         for box in boxes:
             if not is_possible(box, bgr.shape):
                 raise SynergyNetError(f"{box} is no square that touches the image")
+        if not len(boxes) == len(detections or boxes) == len(quarters or boxes):
+            raise SynergyNetError("as many detections and quarters are needed as boxes")
         turns = [0] * len(boxes) if quarters is None or not self._can_turn else quarters
         views = [View(0, b.rounded(), turn) for b, turn in zip(boxes, turns, strict=True)]
         if not views:
@@ -260,21 +296,64 @@ class FaceAnalyzer:
         if not views:
             return [Analysis([], Timings(t, 0.0, 0.0)) for t in times]
         clock = time.perf_counter()
-        views, answer = self._look(photos, views)
+        last, answer = self._look(photos, views)
         regression = time.perf_counter() - clock
         clock = time.perf_counter()
-        faces = self._faces(photos, detections, views, answer)
+        faces = self._faces(photos, detections, last, answer)
+        self._turn_doubted(photos, views, faces)
         own: list[list[Face]] = [[] for _ in photos]
+        left_out = [0] * len(photos)
         for face, view in zip(faces, views, strict=True):
-            if face.score >= self._doubtful_below or _confirmed(face):
+            if self._is_face(face):
                 own[view.photo].append(face)
+            else:
+                left_out[view.photo] += 1
         each = [different_faces(some) for some in own]
         decode = time.perf_counter() - clock
         shares = np.bincount([view.photo for view in views], minlength=len(photos)) / len(views)
         return [
-            Analysis(some, Timings(seconds, share * regression, share * decode))
-            for some, seconds, share in zip(each, times, shares.tolist(), strict=True)
+            Analysis(some, Timings(seconds, share * regression, share * decode), left)
+            for some, seconds, share, left in zip(
+                each, times, shares.tolist(), left_out, strict=True
+            )
         ]
+
+    def _is_face(self, face: Face) -> bool:
+        """Whether the network believes in what the detector found, where it can tell."""
+        doubted = face.score < self._doubtful_below
+        least = max(self.min_confidence, _CONFIRMED) if doubted else self.min_confidence
+        return face.confidence is None or face.confidence >= least
+
+    def _turn_doubted(
+        self, photos: list[NDArray[np.uint8]], views: Sequence[View], faces: list[Face]
+    ) -> None:
+        """Look again at what the detector is sure of and the network is not, turned by quarters.
+
+        The detector's points of a face that is upside down may be those of one that is not.
+
+        Args:
+            views: of the first look.
+            faces: what came of them; answers that the network believes in take their places.
+        """
+        rows = [i for i, face in enumerate(faces) if self._may_be_turned(face)]
+        turned = [
+            replace(views[i], quarters=(views[i].quarters + more) % 4)
+            for i in rows
+            for more in (1, 2, 3)
+        ]
+        if not turned:
+            return
+        last, answer = self._look(photos, turned)
+        found = [Detection(faces[i].box, faces[i].score) for i in rows for _ in range(3)]
+        tried = self._faces(photos, found, last, answer)
+        for number, i in enumerate(rows):
+            best = max(tried[3 * number : 3 * number + 3], key=lambda face: face.confidence or 0.0)
+            if (best.confidence or 0.0) >= _CONFIRMED:
+                faces[i] = best
+
+    def _may_be_turned(self, face: Face) -> bool:
+        sure = face.score >= self._doubtful_below
+        return self._can_turn and sure and face.confidence is not None and not self._is_face(face)
 
     def _look(
         self, photos: list[NDArray[np.uint8]], views: list[View]
@@ -350,11 +429,6 @@ def _face_model(face_model: FaceModel | str | Path | None, *, needed: bool) -> F
     if isinstance(face_model, FaceModel):
         return face_model
     return resolve_face_model(face_model)[0] if face_model is not None or needed else None
-
-
-def _confirmed(face: Face) -> bool:
-    """Whether the network believes in a face that the detector is not sure of."""
-    return face.confidence is None or face.confidence >= _CONFIRMED
 
 
 def different_faces(faces: list[Face]) -> list[Face]:

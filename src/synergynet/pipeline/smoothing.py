@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..errors import SynergyNetError
 from ..geometry.params import FloatArray, join, split
 from ..geometry.pose import transform_camera
 from .face import Face, crop_to_image
@@ -29,6 +30,14 @@ class OneEuro:
     min_cutoff: float
     beta: float
     speed_cutoff: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raises SynergyNetError where a filter of these constants would answer with nonsense."""
+        for name in ("min_cutoff", "beta", "speed_cutoff"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0) or (value == 0 and name != "beta"):
+                least = "0 or more" if name == "beta" else "more than 0"
+                raise SynergyNetError(f"{name} is {value}; it is a finite number, {least}")
 
 
 @dataclass(frozen=True)

@@ -1,50 +1,49 @@
 """``FaceTracker``: frames of a video in, faces with stable ids out."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SynergyNetError
 from ..files.pixels import ChannelOrder, as_bgr
 from ..files.video import FRAME_RATE
-from ..geometry.boxes import next_crop, outline, overlaps, touches
-from ..geometry.crops import CropBox, crop_from_landmarks
+from ..geometry.boxes import next_crop
 from ..geometry.params import FloatArray
-from ..regression.trust import LOST_BELOW
 from .analyzer import FaceAnalyzer
 from .face import Face
+from .likeness import OTHER, STEADY, Appearance, CutFinder, Looks, appearance, correlation
 from .looks import quarters_of_params
 from .smoothing import FaceSmoother, SmoothingConstants
-
-_SAME_FACE_IOU = 0.5
-"""Two tracks whose landmark boxes overlap more than this follow one face."""
+from .tracks import (
+    SAME_FACE_IOU,
+    Seen,
+    Track,
+    doubtful,
+    expected_crop,
+    face_overlaps,
+    jumped,
+    more_certain,
+    near_one_another,
+    one_per_face,
+    pair,
+    shift,
+    trusted,
+    with_own_box,
+)
 
 _KNOWN_IOU = 0.3
 """A face found by the detector that overlaps a track more than this is that track's."""
 
-_JUMP = 0.5
-"""Crop sides that a face may move from one frame to the next."""
-
-_GROWTH = 1.5
-"""Factor by which it may grow or shrink."""
-
-_QUICK = 0.03
-"""Crop sides per frame: for a face that moves faster, the next crop is cut ahead of it. Crops that
-stay behind make the network err the same way, and the next crop worse."""
-
 _REFINE = 0.08
 """Crop sides: a face that moved farther was seen off centre, and is looked at again."""
 
-_NEAR, _NEAR_GROWTH = 1.0, 2.0
-"""Crop sides and factor of size within which a face that appears is the one that was lost."""
-
-_DOUBT_BELOW = 0.97
-"""Confidence under which the detector is asked, and believed if its answer is the better one. Well
-followed faces stay above 0.99; crops that lag behind a quick face end below."""
-
 _RETRY_SECONDS = 0.2
 """Between two looks for a face that was lost or is in doubt, or for the first one."""
+
+_COASTING_SECONDS = 1.0
+"""For so long a lost face is looked for in every frame, where it was going."""
 
 _MISSES = 2
 """Looks of the detector that a track without a confidence survives unconfirmed."""
@@ -64,18 +63,6 @@ class TrackedFace:
     id: int
     face: Face
     age: int
-
-
-@dataclass(eq=False)
-class _Track:
-    id: int
-    face: Face  # as the network answered, unsmoothed
-    score: float
-    first_frame: int
-    seen: float  # seconds
-    smoother: FaceSmoother | None
-    misses: int = 0
-    motion: tuple[float, float] = (0.0, 0.0)  # pixels since the frame before
 
 
 class FaceTracker:
@@ -98,9 +85,14 @@ class FaceTracker:
             come from one view as followed ones do.
         smooth: filter the parameters from frame to frame (``smoothing.py``); True, False, or
             the filter's constants.
-        frame_rate: frames per second, for calls without ``time``.
-        detect_every: seconds between looks for new faces.
-        patience: seconds for which a lost face's id is kept for a face that appears near by.
+        frame_rate: frames per second, for calls without ``time``. What is no rate (0, negative,
+            NaN, infinite, as OpenCV says of streams) counts as unknown: 25.
+        detect_every: seconds between looks for new faces, more than 0.
+        patience: seconds for which a lost face's id is kept for a face that appears near by and
+            looks alike (``likeness.py``).
+
+    Raises:
+        SynergyNetError: options that are none of these.
     """
 
     def __init__(
@@ -110,23 +102,32 @@ class FaceTracker:
         smooth: bool | SmoothingConstants = True,
         frame_rate: float = FRAME_RATE,
         detect_every: float = 1.0,
-        patience: float = 2.0,
+        patience: float = 10.0,
     ) -> None:
+        if not isinstance(smooth, bool | SmoothingConstants):
+            raise SynergyNetError(f"smooth is {smooth!r}; it is True, False or SmoothingConstants")
         self.analyzer = analyzer
         self.smooth = smooth
-        self.frame_rate = frame_rate
-        self.detect_every, self.patience = detect_every, patience
+        rate = _number("frame_rate", frame_rate)
+        self.frame_rate = rate if math.isfinite(rate) and rate > 0 else FRAME_RATE
+        self.detect_every = _number("detect_every", detect_every)
+        self.patience = _number("patience", patience)
+        if not self.detect_every > 0:
+            raise SynergyNetError(f"detect_every is {detect_every}; it is more than 0 seconds")
+        if not self.patience >= 0:
+            raise SynergyNetError(f"patience is {patience}; it is 0 seconds or more")
         self.reset()
 
     def reset(self) -> None:
         """Forget all faces and begin with id 0, as for another video."""
-        self._tracks: list[_Track] = []
-        self._lost: list[_Track] = []
+        self._tracks: list[Track] = []
+        self._lost: list[Track] = []
         self._shape: tuple[int, ...] = ()
         self._frame = -1
         self._time = 0.0
         self._next_look = self._retry = 0.0
         self._next_id = 0
+        self._cuts = CutFinder()
 
     @property
     def faces_seen(self) -> int:
@@ -144,7 +145,8 @@ class FaceTracker:
 
         Args:
             frame: (H, W, 3) uint8.
-            time: of the frame in seconds; without it one frame of ``frame_rate`` after the last.
+            time: of the frame in seconds; without it, or if it is not finite, one frame of
+                ``frame_rate`` after the last.
             channel_order: ``BGR`` (OpenCV) or ``RGB``.
 
         Raises:
@@ -154,9 +156,12 @@ class FaceTracker:
         step = self._advance(time)
         if bgr.shape != self._shape:  # another picture: nothing to follow
             self._tracks, self._lost, self._shape = [], [], bgr.shape
+            self._cuts = CutFinder()
             self._next_look = self._time
+        if self._cuts(bgr):
+            self._cut()
         lost = self._follow(bgr)
-        doubt = any(_doubtful(track.face) for track in self._tracks)
+        doubt = any(doubtful(track.face) for track in self._tracks)
         due = self._retry if doubt else self._next_look
         if lost or self._time + step / 2 >= due:  # the frame nearest to it
             self._look(bgr)
@@ -166,6 +171,8 @@ class FaceTracker:
         """Set the clock to this frame; returns the seconds since the last one."""
         self._frame += 1
         usual = 1 / self.frame_rate
+        if time is not None and not math.isfinite(time):
+            time = None
         if self._frame == 0:
             self._time = self._next_look = self._retry = 0.0 if time is None else time
             return usual
@@ -175,18 +182,57 @@ class FaceTracker:
         return step
 
     def _follow(self, bgr: NDArray[np.uint8]) -> bool:
-        """Find every track's face in the new frame; True if one was lost."""
-        if not self._tracks:
+        """Find every track's face in the new frame; True if one was lost.
+
+        Those lost a moment ago are looked for where they were going, too: whoever passed behind
+        somebody comes out there.
+        """
+        coasting = [track for track in self._lost if self._coasts(track)]
+        every = self._tracks + coasting
+        if not every:
             return False
+        seen = [
+            (track, face, appearance(bgr, face))
+            for track, face in zip(every, self._faces_of(bgr, every), strict=True)
+            if trusted(face) and not jumped(track, face)
+        ]
+        now = [item for item in seen if item[0] not in coasting]
+        kept = one_per_face([item for item in now if not _another(item, now)])
+        back = [item for item in seen if item[0] in coasting and _is_back(item, kept)]
+        kept += one_per_face(back)
+        followed = [track for track, _, _ in kept]
+        lost = [track for track in self._tracks if track not in followed]
+        for track, face, look in kept:
+            track.follow(face, look, self._time, hidden=_touches(face, track, kept))
+            track.shot = self._cuts.pattern
+        self._tracks = followed
+        self._lost = [track for track in self._lost if track not in followed] + lost
+        for track in self._lost:
+            track.frames_away += 1
+        return bool(lost)
+
+    def _cut(self) -> None:
+        """End all tracks; whoever is seen again in the same place goes on with the same id."""
+        self._lost += self._tracks
+        self._tracks = []
+        for track in self._lost:
+            track.cut = True
+        self._next_look = self._retry = self._time
+
+    def _coasts(self, track: Track) -> bool:
+        return not track.cut and self._time - track.seen <= _COASTING_SECONDS
+
+    def _faces_of(self, bgr: NDArray[np.uint8], tracks: list[Track]) -> list[Face]:
+        """What the network sees where each track's face is expected."""
         rule = self.analyzer.regressor.info.crop_rule
-        boxes = [_expected_crop(track, bgr.shape, rule) for track in self._tracks]
-        turns = [quarters_of_params(track.face.params) for track in self._tracks]
+        boxes = [expected_crop(track, bgr.shape, rule) for track in tracks]
+        turns = [quarters_of_params(track.face.params) for track in tracks]
         faces = self.analyzer.faces_in(bgr, boxes, quarters=turns)
         following = [next_crop(face.landmarks, face.crop, bgr.shape, rule) for face in faces]
         moved = [
             (i, box)
             for i, (face, box) in enumerate(zip(faces, following, strict=True))
-            if _shift(face.crop, box) > _REFINE
+            if shift(face.crop, box) > _REFINE
         ]
         if moved:
             again = self.analyzer.faces_in(
@@ -194,51 +240,37 @@ class FaceTracker:
             )
             for (i, _), face in zip(moved, again, strict=True):
                 faces[i] = face
-        kept = [
-            (track, face)
-            for track, face in zip(self._tracks, faces, strict=True)
-            if trusted(face) and not _jumped(track.face, face)
-        ]
-        kept = _one_per_face(kept)
-        followed = [track for track, _ in kept]
-        lost = [track for track in self._tracks if track not in followed]
-        for track, face in kept:
-            track.motion = _motion(track.face, face)
-            track.face, track.seen = face, self._time
-        self._tracks = followed
-        self._lost += lost
-        return bool(lost)
+        return faces
 
     def _look(self, bgr: NDArray[np.uint8]) -> None:
         """Ask the detector: new faces, lost ones, and whether the tracks are still right."""
         self._lost = [t for t in self._lost if self._time - t.seen <= self.patience]
         found = [face for face in self.analyzer(bgr) if trusted(face)]
-        new: list[Face] = []
-        confirmed: list[_Track] = []
-        known = _overlaps(found, [track.face for track in self._tracks])
-        for face, overlap in zip(found, known, strict=True):
-            if len(overlap) and overlap.max() > _KNOWN_IOU:
-                track = self._tracks[int(overlap.argmax())]
-                track.score = face.score
-                if _doubtful(track.face) and _more_certain(face, track.face):
-                    track.face = face
-                confirmed.append(track)
-            else:
-                new.append(face)
-        for track in self._tracks:
-            track.misses = 0 if track in confirmed else track.misses + 1
+        known = face_overlaps(found, [track.face for track in self._tracks])
+        confirmed, new = _assigned(known)
+        for i, k in confirmed.items():
+            track, face = self._tracks[k], found[i]
+            track.score = face.score
+            if doubtful(track.face) and more_certain(face, track.face):
+                track.face = face
+        for number, track in enumerate(self._tracks):
+            track.misses = 0 if number in confirmed.values() else track.misses + 1
         # The network's own word is better than the detector's, if it has one.
         self._tracks = [
             t for t in self._tracks if t.face.confidence is not None or t.misses < _MISSES
         ]
-        old = _pair(new, self._lost)
-        for number, face in enumerate(new):
-            self._tracks.append(self._begin(face, old.get(number)))
+        faces = [found[i] for i in new]
+        looks = [appearance(bgr, face) for face in faces]
+        others = [track.face for track in self._tracks]
+        hidden = [any(near_one_another(face, other) for other in others) for face in faces]
+        old = pair(faces, looks, hidden, self._lost, self._time, self._cuts.pattern)
+        for number, (face, look) in enumerate(zip(faces, looks, strict=True)):
+            self._tracks.append(self._begin(face, look, old.get(number)))
         waiting = bool(self._lost) or not self._tracks
         self._retry = self._time + min(_RETRY_SECONDS, self.detect_every)
         self._next_look = self._retry if waiting else self._time + self.detect_every
 
-    def _begin(self, face: Face, old: _Track | None) -> _Track:
+    def _begin(self, face: Face, look: Appearance, old: Track | None) -> Track:
         """A track of a new face, or of one that was lost."""
         if old is not None:
             self._lost.remove(old)
@@ -248,96 +280,55 @@ class FaceTracker:
             self._next_id += 1
         constants = None if isinstance(self.smooth, bool) else self.smooth
         smoother = FaceSmoother(constants) if self.smooth else None
-        return _Track(number, face, face.score, first, self._time, smoother)
+        return Track(number, face, Looks(look), face.score, first, self._time, smoother)
 
-    def _answer(self, track: _Track, step: float) -> TrackedFace:
+    def _answer(self, track: Track, step: float) -> TrackedFace:
         face = track.face if track.smoother is None else track.smoother(track.face, step)
-        face = _with_own_box(face, track.score)
+        face = with_own_box(face, track.score)
         return TrackedFace(track.id, face, self._frame - track.first_frame)
 
 
-def trusted(face: Face) -> bool:
-    """Whether the network believes that it sees a face; True if it cannot tell."""
-    return face.confidence is None or face.confidence >= LOST_BELOW
+def _number(name: str, value: float) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise SynergyNetError(f"{name} is {value!r}; it is a number") from error
 
 
-def _doubtful(face: Face) -> bool:
-    return face.confidence is not None and face.confidence < _DOUBT_BELOW
+def _another(item: Seen, others: list[Seen]) -> bool:
+    """Whether somebody else has taken a face's place within a frame: not one who passes by."""
+    track, face, look = item
+    if correlation(track.looks.last, look) >= STEADY or _touches(face, track, others):
+        return False
+    return track.looks.difference(look) > OTHER
 
 
-def _more_certain(one: Face, other: Face) -> bool:
-    return (one.confidence or 0.0) > (other.confidence or 0.0)
+def _is_back(item: Seen, others: list[Seen]) -> bool:
+    """Whether a lost track's face is seen again, and is not that of another track."""
+    track, face, look = item
+    if doubtful(face):
+        return False
+    overlap = face_overlaps([face], [other for _, other, _ in others]).max(initial=0.0)
+    if track.looks.difference(look) < OTHER:
+        return bool(overlap < SAME_FACE_IOU)
+    return 0 < overlap < _KNOWN_IOU  # half hidden by another
 
 
-def _with_own_box(face: Face, score: float) -> Face:
-    box = outline(face.landmarks)
-    fresh = replace(face, box=box, score=score)
-    # replace() forgets what was computed; the landmarks stay what they were.
-    fresh.__dict__.update(landmarks=face.landmarks, pose=face.pose)
-    return fresh
+def _touches(face: Face, track: Track, others: list[Seen]) -> bool:
+    """Whether the face of another track may hide some of this one."""
+    return any(other is not track and near_one_another(face, seen) for other, seen, _ in others)
 
 
-def _expected_crop(track: _Track, shape: tuple[int, ...], rule: str) -> CropBox:
-    """Where to look for a face in a frame of this shape: about its last landmarks."""
-    box = next_crop(track.face.landmarks, track.face.crop, shape, rule)
-    dx, dy = track.motion
-    if math.hypot(dx, dy) < _QUICK * box.side:
-        return box
-    ahead = CropBox(box.left + dx, box.top + dy, box.side).rounded()
-    return ahead if touches(ahead, shape) else box
+def _assigned(overlap: FloatArray) -> tuple[dict[int, int], list[int]]:
+    """Found faces (rows) and tracks (columns): row -> its track, and rows that are new faces.
 
-
-def _motion(before: Face, after: Face) -> tuple[float, float]:
-    x0, y0 = crop_from_landmarks(before.landmarks).center
-    x1, y1 = crop_from_landmarks(after.landmarks).center
-    return x1 - x0, y1 - y0
-
-
-def _shift(old: CropBox, new: CropBox) -> float:
-    """How far apart two crops' centres are, in sides of the first."""
-    return math.dist(old.center, new.center) / old.side
-
-
-def _jumped(before: Face, after: Face) -> bool:
-    """Whether a face cannot have moved like this within a frame."""
-    if not np.isfinite(after.landmarks).all():
-        return True
-    old, new = crop_from_landmarks(before.landmarks), crop_from_landmarks(after.landmarks)
-    grown = max(old.side, new.side) / min(old.side, new.side)
-    return _shift(old, new) > _JUMP or grown > _GROWTH
-
-
-def _overlaps(some: list[Face], others: list[Face]) -> FloatArray:
-    """(n, m) intersection over union of the landmark boxes of n and m faces."""
-    a, b = ([outline(face.landmarks) for face in faces] for faces in (some, others))
-    return overlaps(np.array(a), np.array(b))
-
-
-def _one_per_face(kept: list[tuple[_Track, Face]]) -> list[tuple[_Track, Face]]:
-    """Leave out tracks that slid onto another track's face: of two, the one that moved more."""
-    if len(kept) < 2:
-        return kept
-    faces = [face for _, face in kept]
-    stay = np.diag(_overlaps([track.face for track, _ in kept], faces))
-    gone: set[int] = set()
-    for i, j in np.argwhere(np.triu(_overlaps(faces, faces), 1) > _SAME_FACE_IOU).tolist():
-        if not gone & {i, j}:
-            gone.add(i if stay[i] < stay[j] else j)
-    return [pair for i, pair in enumerate(kept) if i not in gone]
-
-
-def _pair(faces: list[Face], lost: list[_Track]) -> dict[int, _Track]:
-    """Number of a new face -> the lost track that it continues: the nearest first."""
-    places = [crop_from_landmarks(face.landmarks) for face in faces]
-    options = []
-    for i, place in enumerate(places):
-        for track in lost:
-            old = crop_from_landmarks(track.face.landmarks)
-            grown = max(old.side, place.side) / min(old.side, place.side)
-            if _shift(old, place) < _NEAR and grown < _NEAR_GROWTH:
-                options.append((_shift(old, place), i, track))
-    out: dict[int, _Track] = {}
-    for _, i, track in sorted(options, key=lambda option: option[0]):
-        if i not in out and track not in out.values():
-            out[i] = track
-    return out
+    Each track has one face at most: of two found about it, the farther one is another person.
+    """
+    pairs: dict[int, int] = {}
+    order = np.argsort(-overlap, axis=None, kind="stable")
+    for i, k in zip(*np.unravel_index(order, overlap.shape), strict=True):
+        if overlap[i, k] > _KNOWN_IOU and i not in pairs and k not in pairs.values():
+            pairs[int(i)] = int(k)
+    most = overlap.max(axis=1, initial=0.0)
+    new = [i for i in range(len(overlap)) if i not in pairs and most[i] < SAME_FACE_IOU]
+    return pairs, new

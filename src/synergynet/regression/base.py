@@ -2,10 +2,10 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,6 @@ class ParamsRegressor(Protocol):
         ...
 
 
-@runtime_checkable
 class AssessingRegressor(ParamsRegressor, Protocol):
     """A regressor that can also say how far off it expects to be."""
 
@@ -67,9 +66,8 @@ class AssessingRegressor(ParamsRegressor, Protocol):
 
 def assess(regressor: ParamsRegressor, crops: NDArray[np.uint8]) -> Prediction:
     """Answers with expected errors, or without them from a regressor that has only ``predict``."""
-    if isinstance(regressor, AssessingRegressor):
-        return regressor.assess(crops)
-    return Prediction(regressor.predict(crops), None)
+    own: Callable[[NDArray[np.uint8]], Prediction] | None = getattr(regressor, "assess", None)
+    return Prediction(regressor.predict(crops), None) if own is None else own(crops)
 
 
 def normalise(crops: NDArray[np.uint8], channel_order: ChannelOrder = "BGR") -> NDArray[np.float32]:

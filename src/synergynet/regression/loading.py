@@ -22,7 +22,24 @@ _INT8_IS_FASTER = ("x86_64", "amd64")
 SCOUT = "slim"
 """The shipped network that takes the first look, which only has to say where the face is."""
 
-DEVICES = ("cpu", "cuda")
+DEVICES = ("cpu", "cuda", "auto")
+
+
+def resolve_device(device: str) -> str:
+    """``cpu`` or ``cuda``; for ``auto`` the GPU where ONNX Runtime really computes on one.
+
+    Raises:
+        SynergyNetError: another word.
+    """
+    if device not in DEVICES:
+        raise SynergyNetError(f"unknown device '{device}'; choose {', '.join(DEVICES)}")
+    if device != "auto":
+        return device
+    try:
+        load_regressor(SCOUT, device="cuda")
+    except SynergyNetError:
+        return "cpu"
+    return "cuda"
 
 
 def shipped_file(network: str, device: str = "cpu") -> Path:
@@ -53,14 +70,13 @@ def load_regressor(
             ``openvino``), ``.safetensors`` or an official ``.pth.tar`` (run by torch, the extra
             ``train``), ``.ckpt`` (run by MindSpore); a key of :data:`SHIPPED`;
             None for the default of these.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda``, or ``auto`` (:func:`resolve_device`).
         threads: of one call of ONNX Runtime or OpenVINO; 0: as many as this process may use.
 
     Raises:
         SynergyNetError: missing, damaged, foreign, or the framework or device is not there.
     """
-    if device not in DEVICES:
-        raise SynergyNetError(f"unknown device '{device}'; choose {' or '.join(DEVICES)}")
+    device = resolve_device(device)
     path = weights_file(weights)
     if path in SHIPPED.values() and not path.is_file():
         raise SynergyNetError(

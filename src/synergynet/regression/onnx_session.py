@@ -20,6 +20,14 @@ from .base import EXPECTED_NME, GraphRegressor
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
+_TOO_NEW = (
+    "unsupported model ir version",
+    "under development and support for this is limited",  # of an operator set
+    "could not find an implementation",
+    "is not a registered function/op",
+)
+"""What ONNX Runtime says of files that are whole."""
+
 
 class OnnxRegressor(GraphRegressor):
     """ONNX Runtime behind :class:`~synergynet.regression.base.ParamsRegressor`.
@@ -45,9 +53,12 @@ class OnnxRegressor(GraphRegressor):
             gives = {port.name: port.shape[-1] if port.shape else None for port in outputs}
             names = [port.name for port in (*inputs, *outputs)]
         except Exception as error:  # of a dozen kinds, UnicodeDecodeError among them
+            raise SynergyNetError(f"{path}: {_why_not(error)}") from error
+        if self._session.get_providers()[0] != providers[0]:  # it only warns, and takes the next
             raise SynergyNetError(
-                f"{path}: not a complete ONNX model; copy or download it again"
-            ) from error
+                f"ONNX Runtime cannot use '{device}' here (no such device, driver or library); "
+                "use the device cpu, or auto"
+            )
         self._describe(path, metadata, takes, gives)
         self._input, first = names[0], names[len(inputs)]
         self._outputs = [first, *([EXPECTED_NME] if self.assessed else [])]
@@ -63,12 +74,23 @@ class OnnxRegressor(GraphRegressor):
             ) from error
 
 
+def _why_not(error: Exception) -> str:
+    """Why a file cannot be loaded, and the cure."""
+    if any(words in str(error).lower() for words in _TOO_NEW):
+        return (
+            f"made for a newer ONNX Runtime than {onnxruntime.__version__}; "
+            "pip install --upgrade onnxruntime"
+        )
+    return "not a complete ONNX model; copy or download it again"
+
+
 def _providers(device: str) -> tuple[str, ...]:
     if device not in _PROVIDERS:
         raise SynergyNetError(f"unknown device '{device}'; choose {' or '.join(_PROVIDERS)}")
     wanted = _PROVIDERS[device]
     if wanted not in onnxruntime.get_available_providers():
         raise SynergyNetError(
-            f"ONNX Runtime has no '{device}' here; use the device cpu, or install onnxruntime-gpu"
+            f"ONNX Runtime has no '{device}' here; use the device cpu or auto, or install "
+            "onnxruntime-gpu"
         )
     return (wanted,) if device == "cpu" else (wanted, _PROVIDERS["cpu"])

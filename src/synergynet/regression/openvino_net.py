@@ -1,5 +1,6 @@
 """A network in an OpenVINO .xml, run by OpenVINO; imported only when one is asked for."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ class OpenVinoRegressor(GraphRegressor):
             },
         )
         self._compiled = compiled
+        self._again = partial(OpenVinoRegressor, path, device=device, threads=threads)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._again, ()
 
     def _run(self, planes: NDArray[np.float32]) -> list[FloatArray]:
         try:

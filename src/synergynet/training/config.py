@@ -269,6 +269,7 @@ def _unknown_key(model: type[BaseModel], location: Sequence[str | int]) -> str:
 
 def _model_of(annotation: Any) -> type[BaseModel]:
     """The settings class in a field's type, such as ``ExtraData`` of ``tuple[ExtraData, ...]``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    parts = get_args(annotation)  # in Python 3.10, tuple[ExtraData, ...] is an instance of type
+    if not parts and issubclass(annotation, BaseModel):
         return annotation
-    return next(_model_of(part) for part in get_args(annotation) if part is not Ellipsis)
+    return next(_model_of(part) for part in parts if part is not Ellipsis)
