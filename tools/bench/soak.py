@@ -8,14 +8,16 @@ removed. Prints a line a minute; exit code 1 if memory or open files grew after 
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import cv2
 import numpy as np
+from shared.command import Parser, run
 
 from synergynet import FaceAnalyzer, SynergyNetError, read_image
 from synergynet.jobs.results import Wanted, settings_of, try_results
@@ -58,7 +60,7 @@ def write_photos(folder: Path) -> list[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--minutes", type=float, default=20.0)
     minutes = parser.parse_args().minutes
     start, rounds, first = time.monotonic(), 0, None
@@ -94,4 +96,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
