@@ -46,7 +46,6 @@ def test_an_unreadable_photo_does_not_stop_the_others(album: Path, tmp_path: Pat
     assert written(tmp_path / "out") == ["c.json"]
 
 
-@pytest.mark.xfail(strict=True, reason="a locked folder still ends the run")
 def test_nor_does_one_in_a_folder_that_may_not_be_entered(album: Path, tmp_path: Path) -> None:
     with permissions(album / "closed", 0):
         done = run_bound(
@@ -74,7 +73,6 @@ def test_so_is_one_that_a_pattern_would_search(album: Path, tmp_path: Path) -> N
     assert written(tmp_path / "out") == ["open/c.json"]
 
 
-@pytest.mark.xfail(strict=True, reason="a locked folder still ends the run")
 def test_a_list_goes_on_too(album: Path, tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text(f"{album}/closed/b.jpg\n{album}/a.jpg\n{album}/open/c.jpg\n")
@@ -85,7 +83,6 @@ def test_a_list_goes_on_too(album: Path, tmp_path: Path) -> None:
     assert written(tmp_path / "out") == ["open/c.json"]
 
 
-@pytest.mark.xfail(strict=True, reason="a locked folder still ends the run")
 def test_a_folder_that_may_be_listed_but_not_read_is_told_photo_by_photo(
     album: Path, tmp_path: Path
 ) -> None:
@@ -97,7 +94,6 @@ def test_a_folder_that_may_be_listed_but_not_read_is_told_photo_by_photo(
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="a locked folder still ends the run")
 def test_several_workers_tell_the_same(album: Path, tmp_path: Path) -> None:
     with permissions(album / "closed", 0), permissions(album / "a.jpg", 0):
         done = run_bound(
@@ -181,7 +177,6 @@ def test_whatever_may_not_be_read_or_written_is_one_sentence(tmp_path: Path, wha
     assert {*os.listdir(tmp_path)} <= {"closed", "out"}  # noqa: PTH208
 
 
-@pytest.mark.xfail(strict=True, reason="files without permission are called damaged")
 def test_a_face_model_or_weights_without_permission_are_not_called_damaged(
     tmp_path: Path,
 ) -> None:

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import SynergyNetError
+from ..files.whole_file import check_access
 from ..geometry.params import Whitening
 from .ict import is_ict, load_ict
 from .model import FaceModel
@@ -39,6 +40,7 @@ def resolve_face_model(spec: str | Path | None = None) -> tuple[FaceModel, White
     if spec is None or str(spec) == OPEN_HEAD:
         return load_open_head(), None
     path = Path(spec)
+    check_access(path)
     for fits, load in SOURCES:
         if fits(path):
             model, whitening = load(path)

@@ -110,6 +110,12 @@ def read_npy(path: Path, *, max_bytes: int, cure: str) -> NDArray[Any]:
     return data
 
 
+def check_access(path: Path) -> None:
+    """Raise SynergyNetError for a file or folder that this user may not read."""
+    if not os.access(path, os.R_OK) and os.path.lexists(path):
+        raise SynergyNetError(f"{path}: cannot be read (Permission denied)")
+
+
 @contextmanager
 def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
     """A path to write to; its content becomes that of ``target`` only if the block succeeds.
@@ -149,7 +155,8 @@ def whole_file(target: Path, name: str | None = None) -> Iterator[Path]:
 def _final(target: Path) -> Path:
     """``target``, or where its links lead: the last one before ``/proc``, whose are no files."""
     for _ in range(40):  # as many links as Linux follows
-        if _is_descriptor(target) or not target.is_symlink():
+        # pathlib's test raises where access is denied
+        if _is_descriptor(target) or not os.path.islink(target):  # noqa: PTH114
             return target
         target = target.parent / target.readlink()
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))

@@ -4,6 +4,7 @@ import platform
 from pathlib import Path
 
 from ..errors import SynergyNetError
+from ..files.whole_file import check_access
 from ..weights.formats import endings, function_for
 from .base import ParamsRegressor
 
@@ -85,6 +86,7 @@ def load_regressor(
     if path.is_dir() or not path.exists():
         kind = "a folder" if path.is_dir() else "no such file"
         raise SynergyNetError(f"{path}: {kind}; give a weights file ({endings('run')})")
+    check_access(path)
     if path.stat().st_size == 0:
         raise SynergyNetError(f"{path}: empty file; copy or download the weights again")
     regressor: ParamsRegressor = function_for(path, "run")(path, device=device, threads=threads)
