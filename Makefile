@@ -34,7 +34,7 @@ $(VENV)/.package: pyproject.toml | $(BIN)/python
 
 $(VENV)/.develop: pyproject.toml requirements-dev.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
-	$(BIN)/python -m pip install --quiet -e ".[fast,train]"
+	$(BIN)/python -m pip install --quiet -e ".[fast,train,web]"
 	@touch $@ $(VENV)/.package
 
 demo: $(VENV)/.package

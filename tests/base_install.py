@@ -7,7 +7,7 @@ from pathlib import Path
 
 EXTRAS = (
     "torch", "numba", "onnx", "onnxscript", "mindspore", "tensorboard", "openvino", "executorch",
-    "pillow_heif", "pyarrow", "ray", "scipy",
+    "pillow_heif", "pyarrow", "ray", "scipy", "starlette", "uvicorn",
 )  # fmt: skip
 
 _HOOK = f"""

@@ -25,7 +25,7 @@ FLOORS = (
     ("datasets",),
     ("pipeline",),
     ("outputs",),
-    ("jobs", "training", "evaluation", "export"),
+    ("jobs", "training", "evaluation", "export", "serve"),
     ("cli",),
 )
 """Packages from the ground up; one may import what lies below it and itself, and ``errors``."""

@@ -72,6 +72,7 @@ def evaluate(
         evaluation_set,
         load_params,
         print_result,
+        worst_faces,
     )
     from ..face_model.sources import resolve_face_model
 
@@ -109,6 +110,6 @@ def evaluate(
         )
     print_result(result, groups=groups)
     if json is not None:
-        result.write_json(json)
+        result.write_json(json, {"worst": worst_faces(dataset, result)})
     if worst is not None:
         draw_worst(dataset, result, worst)

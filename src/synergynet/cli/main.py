@@ -15,6 +15,8 @@ from .streams import unfailing_streams
 COMMANDS = {
     "infer": ("synergynet.cli.infer:infer", "Photos in; landmarks, pose and mesh of every face."),
     "video": ("synergynet.cli.video:video", "A video in; its faces followed and drawn."),
+    "serve": ("synergynet.cli.serve:serve", "Faces over HTTP, and a page for the browser."),
+    "view": ("synergynet.cli.view:view", "A photo, results or a video in the browser."),
     "eval": ("synergynet.cli.eval:evaluate", "Measure a network on AFLW2000-3D."),
     "train": ("synergynet.cli.train:train", "Train a network, or go on with a training."),
     "export": (

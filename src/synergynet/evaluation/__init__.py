@@ -3,7 +3,7 @@
 from .aflw2000 import EvaluationResult
 from .answers import evaluate_params, evaluate_regressor, load_params
 from .metrics import AnswerFrame, BinnedNme, EulerMae, Group
-from .report import draw_worst, print_result
+from .report import draw_worst, print_result, worst_faces
 from .sets import DEFAULT_SET, EVALUATION_SETS, evaluation_set
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "evaluation_set",
     "load_params",
     "print_result",
+    "worst_faces",
 ]

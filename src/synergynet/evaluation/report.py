@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -122,6 +123,31 @@ def draw_worst(dataset: Reader, result: Result, path: Path, count: int = COUNT) 
     chosen = faces.worst(count)
     crops = np.stack([dataset[int(row)].crop() for row in chosen])
     draw_sheet(path, crops, faces.truth[chosen], faces.landmarks[chosen], faces.nme[chosen])
+
+
+def worst_faces(dataset: Reader, result: Result, count: int = COUNT) -> list[dict[str, Any]]:
+    """The faces with the largest errors, worst first, for the JSON that ``view`` shows.
+
+    Returns:
+        Of each ``name``, ``nme_percent``, ``file`` of its crop (None if it has none of its own),
+        ``truth`` and ``landmarks`` (68, 2) in 1-based pixels of the crop. Empty if no landmarks
+        were measured.
+    """
+    faces, out = result.faces, []
+    for row in [] if faces is None else faces.worst(count).tolist():
+        sample = dataset[row]
+        file = sample.files[0].absolute() if sample.files and sample.box is None else None
+        assert faces is not None
+        out.append(
+            {
+                "name": sample.name,
+                "nme_percent": round(float(faces.nme[row]), 3),
+                "file": None if file is None else str(file),
+                "truth": faces.truth[row, :, :2].round(2).tolist(),
+                "landmarks": faces.landmarks[row, :, :2].round(2).tolist(),
+            }
+        )
+    return out
 
 
 def draw_sheet(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -83,12 +83,12 @@ class Result(ABC):
         names = ("weights", "face_model", "face_model_hash", "frame", "border", "mirror", "images")
         return {"benchmark": self.benchmark} | {name: getattr(self, name) for name in names}
 
-    def write_json(self, path: str | Path) -> None:
-        """Write :meth:`to_json`; the file appears whole or not at all.
+    def write_json(self, path: str | Path, more: Mapping[str, Any] | None = None) -> None:
+        """Write :meth:`to_json`, and ``more`` behind it; the file appears whole or not at all.
 
         Raises:
             SynergyNetError: the file cannot be written.
         """
-        text = json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n"
+        text = json.dumps(self.to_json() | dict(more or {}), indent=2, allow_nan=False) + "\n"
         with whole_file(Path(path)) as partial:
             partial.write_text(text, encoding="utf-8")

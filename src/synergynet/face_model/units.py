@@ -43,7 +43,7 @@ def unit_weights(expression: ArrayLike, model: FaceModel) -> FloatArray:
     bounds, d being the landmarks' displacement. Solved exactly, in weights times length.
     """
     coefficients = np.asarray(expression, dtype=np.float64).reshape(-1, N_EXPRESSION)
-    problem = _problem(model)
+    problem = unit_problem(model)
     weights = np.zeros((len(coefficients), len(problem.seen)))
     if problem.seen.any():
         pull = coefficients @ problem.pull - problem.price
@@ -99,7 +99,7 @@ def bounded_minimum(gram: FloatArray, pull: FloatArray, upper: FloatArray) -> Fl
 
 
 @dataclass(frozen=True, eq=False)
-class _Problem:
+class UnitProblem:
     """What all faces of a model share: S units that the landmarks show.
 
     Attributes:
@@ -118,7 +118,7 @@ class _Problem:
 
 
 @lru_cache(maxsize=2)
-def _problem(model: FaceModel) -> _Problem:
+def unit_problem(model: FaceModel) -> UnitProblem:
     units = _unit_displacements(model)
     length = np.linalg.norm(units, axis=1)
     seen = length > _UNSEEN_MM
@@ -126,7 +126,7 @@ def _problem(model: FaceModel) -> _Problem:
     directions = units[seen] / length[:, None]
     modes = model.landmark_expression.reshape(N_EXPRESSION, -1).astype(np.float64)
     price = np.array([_price(name) for name in model.unit_names])[seen]
-    return _Problem(
+    return UnitProblem(
         seen=seen,
         length=length,
         gram=directions @ directions.T + _RIDGE * np.eye(len(directions)),

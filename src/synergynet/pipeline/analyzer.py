@@ -34,10 +34,10 @@ from .face import Face, landmarks_in_images, poses_in_images
 from .looks import View, follow, look, look_again, quarters_of_detection
 from .quality import quality_named
 
-_SAME_FACE_IOU = 0.5
+SAME_FACE_IOU = 0.5
 """Two answers whose landmark boxes overlap more than this are one face."""
 
-_CONFIRMED = 0.8
+CONFIRMED = 0.8
 """Confidence of a face that the detector doubts and the network does not."""
 
 MAX_THREADS = 256
@@ -321,7 +321,7 @@ class FaceAnalyzer:
     def _is_face(self, face: Face) -> bool:
         """Whether the network believes in what the detector found, where it can tell."""
         doubted = face.score < self._doubtful_below
-        least = max(self.min_confidence, _CONFIRMED) if doubted else self.min_confidence
+        least = max(self.min_confidence, CONFIRMED) if doubted else self.min_confidence
         return face.confidence is None or face.confidence >= least
 
     def _turn_doubted(
@@ -437,7 +437,7 @@ def different_faces(faces: list[Face]) -> list[Face]:
         return faces
     outlines = np.array([outline(face.landmarks) for face in faces])
     scores = np.array([face.score for face in faces])
-    kept = non_maximum_suppression(outlines, scores, _SAME_FACE_IOU)
+    kept = non_maximum_suppression(outlines, scores, SAME_FACE_IOU)
     return [faces[i] for i in kept.tolist()]
 
 

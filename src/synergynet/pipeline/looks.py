@@ -14,7 +14,7 @@ from ..geometry.crops import CropBox
 from ..geometry.params import INPUT_SIZE, FloatArray
 from ..regression import ParamsRegressor, Prediction, assess, cut_crops
 
-_SAME_PLACE, _SAME_SIZE = 0.03, 0.06
+SAME_PLACE, SAME_SIZE = 0.03, 0.06
 """Crop sides, and log of their ratio: between crops closer than this the network's own noise is
 larger than what another look would change."""
 
@@ -143,4 +143,4 @@ def _new(old: View, new: View) -> bool:
     if old.quarters != new.quarters:
         return True
     shift = math.dist(old.crop.center, new.crop.center) / old.crop.side
-    return shift > _SAME_PLACE or abs(math.log(new.crop.side / old.crop.side)) > _SAME_SIZE
+    return shift > SAME_PLACE or abs(math.log(new.crop.side / old.crop.side)) > SAME_SIZE

@@ -1,0 +1,1 @@
+"""Faces over HTTP: a REST interface for programs, and a page for people."""

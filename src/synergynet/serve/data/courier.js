@@ -1,0 +1,1 @@
+self.onmessage=async({data:{id:e,url:t}})=>{try{let n=await fetch(t,{method:`GET`});if(!n.ok)throw Error(`${t} answers ${n.status}`);let r=await n.arrayBuffer();self.postMessage({id:e,data:r},{transfer:[r]})}catch(t){self.postMessage({id:e,error:String(t)})}};
