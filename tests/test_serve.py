@@ -378,6 +378,14 @@ def test_without_the_extra_it_is_named(name: str, tmp_path: Path) -> None:
     one_error(done, 'pip install "synergynet[web]"')
 
 
+def alike(faces: list[dict], expected: list[dict]) -> bool:
+    """Whether they are the same; how many a batch holds changes the last digits."""
+    if [face["box"] for face in faces] != [face["box"] for face in expected]:
+        return False
+    pairs = zip(faces, expected, strict=True)
+    return all(np.abs(np.subtract(a["landmarks"], b["landmarks"])).max() < 0.01 for a, b in pairs)
+
+
 @pytest.mark.slow
 def test_load_from_another_process(expected: list[dict]) -> None:
     """No answer is lost or wrong, overload is told, and memory stays."""
@@ -393,7 +401,7 @@ def test_load_from_another_process(expected: list[dict]) -> None:
                     answer = client.post(address + FACES, content=photo)
                     counts[answer.status_code] = counts.get(answer.status_code, 0) + 1
                     if answer.status_code == 200:
-                        assert answer.json()["faces"] == (expected if number % 2 else [])
+                        assert alike(answer.json()["faces"], expected if number % 2 else [])
                     else:
                         assert answer.status_code == 429
                         time.sleep(0.2)
