@@ -161,7 +161,9 @@ SCENARIOS: dict[str, Any] = {
     "pack": Scenario(_list_folder, _pack),
     "prepare": Scenario(_photos_with_labels, _prepare),
     "synth": Scenario(lambda: None, _synth, ("0000000.npz",)),
-    "train": Scenario(_recipe, _train, ("log.csv",)),
+    "train": Scenario(
+        _recipe, _train, ("log.csv",), earlier=("last.safetensors", "best.safetensors")
+    ),
     "convert": Scenario(_weights, _convert),
     "export": Scenario(_weights, _export, warm=False),
 }

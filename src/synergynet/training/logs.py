@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SynergyNetError
-from ..files.whole_file import write_whole
+from ..files.whole_file import CannotWriteError, write_whole
 
 PHASES = ("data", "input", "forward", "backward", "update")
 
@@ -73,11 +73,17 @@ class RunLog:
 
     def write(self, step: int, phase: str, numbers: dict[str, float]) -> None:
         fresh = not self._csv.exists()
-        with self._csv.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            if fresh:
-                writer.writerow(["step", "phase", "name", "value"])
-            writer.writerows([step, phase, k, f"{v:.6g}"] for k, v in numbers.items())
+        try:
+            with self._csv.open("a", newline="", encoding="utf-8") as stream:
+                writer = csv.writer(stream)
+                if fresh:
+                    writer.writerow(["step", "phase", "name", "value"])
+                writer.writerows([step, phase, k, f"{v:.6g}"] for k, v in numbers.items())
+        except OSError as error:
+            raise CannotWriteError(
+                f"{self._csv}: cannot be written ({error.strerror or error}); "
+                "the same command goes on from the last state"
+            ) from error
         if self._events is not None:
             for name, value in numbers.items():
                 self._events.add_scalar(f"{phase}/{name}", value, step)
