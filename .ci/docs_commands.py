@@ -8,6 +8,9 @@ A block fenced as ``bash`` is not run, and ``<!-- not run: REASON -->`` above it
 without a reason is an error.
 
 A line that names a folder of development data is left out, and said so, where that is missing.
+
+Where ``<!-- prints: COMMAND -->`` stands above a block fenced as ``text``, that is what the command
+must have printed: the same words, and numbers within 0.1.
 """
 
 from __future__ import annotations
@@ -31,6 +34,12 @@ BLOCK = re.compile(
     r"^```(?P<kind>sh|bash)\n(?P<body>.*?)^```",
     flags=re.M | re.S,
 )
+
+PRINTED = re.compile(
+    r"^<!-- prints: (?P<command>[^\n]+?) -->\n+```text\n(?P<text>.*?)^```", flags=re.M | re.S
+)
+NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,21 @@ def read_blocks() -> list[Block]:
     return blocks
 
 
+def read_printed() -> dict[str, str]:
+    """Command -> what the documents say that it prints."""
+    pages = [REPO / name for name in TOP] + sorted((REPO / "docs").glob("*.md"))
+    found = (PRINTED.finditer(page.read_text(encoding="utf-8")) for page in pages)
+    return {match["command"]: match["text"] for matches in found for match in matches}
+
+
+def is_alike(text: str, printed: str) -> bool:
+    """Whether words are the same, and numbers about."""
+    if NUMBER.sub("#", text).split() != NUMBER.sub("#", printed).split():
+        return False
+    pairs = zip(NUMBER.findall(text), NUMBER.findall(printed), strict=True)
+    return all(abs(float(a) - float(b)) <= TOLERANCE for a, b in pairs)
+
+
 def split_commands(body: str) -> Iterator[str]:
     """Commands without comment lines, those continued with a backslash in one piece."""
     for line in re.split(r"(?<!\\)\n", body):
@@ -76,7 +100,7 @@ def check(clone: Path, full: Path) -> set[str]:
 
     Returns the commands that the base install has run. Exits at the first that fails.
     """
-    start, count, base = time.monotonic(), 0, set()
+    start, count, base, printed = time.monotonic(), 0, set(), read_printed()
     for block in read_blocks():
         bin_folder = (full if block.needs else clone / ".venv") / "bin"
         environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
@@ -90,12 +114,25 @@ def check(clone: Path, full: Path) -> set[str]:
             if block.needs and command.startswith("pip install"):
                 continue
             print(f"{block.place} $ {command}", flush=True)
-            done = subprocess.run(command, shell=True, cwd=clone, env=environment, check=False)
+            text = printed.pop(command, None)
+            done = subprocess.run(
+                command,
+                shell=True,
+                cwd=clone,
+                env=environment,
+                check=False,
+                stdout=None if text is None else subprocess.PIPE,
+                text=True,
+            )
             if done.returncode:
                 sys.exit(f"error: {block.place}: exit code {done.returncode}: {command}")
+            if text is not None and not is_alike(text, done.stdout):
+                sys.exit(f"error: {command} prints not what the page says, but\n{done.stdout}")
             count += 1
             if not block.needs:
                 base.add(command.split(" #")[0].strip())
+    if printed:
+        sys.exit(f"error: not run, so what it prints is not known: {', '.join(printed)}")
     seconds = time.monotonic() - start
     print(f"{count} commands of the documents passed in {seconds:.0f} s", flush=True)
     if seconds > MAX_SECONDS:
