@@ -75,7 +75,8 @@ def touch_disk_with(scenario: Scenario, folder: Path, action: str, most: int) ->
     reference = _files(whole, scenario)
     assert reference, "it wrote nothing"
     count = int(str(events["moments"]))
-    chosen = sorted({round(i * (count - 1) / max(1, most - 1)) for i in range(min(most, count))})
+    most = min(most, count)
+    chosen = sorted({round(i * (count - 1) / max(1, most - 1)) for i in range(most)})
     wrong: list[str] = []
     for moment in chosen:
         work = whole

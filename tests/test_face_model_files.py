@@ -126,7 +126,7 @@ def test_npz_bomb_is_refused(tmp_path) -> None:
         for _ in range(65):
             stream.write(block)
     assert bomb.stat().st_size < 1 << 20
-    with pytest.raises(SynergyNetError, match="unpacks to more than 512 MiB"):
+    with pytest.raises(SynergyNetError, match="unpacks to more than 128 MiB"):
         load_npz(bomb)
 
 

@@ -84,7 +84,10 @@ def _is_alive(pid: int) -> bool:
         return False
     except (OSError, OverflowError):  # another user's
         return True
-    return True
+    try:  # one that ended, and whose parent never asks, keeps its number
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return True
 
 
 @lru_cache(maxsize=1)

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from ...errors import SynergyNetError
 from ...face_model.open_head import load_open_head
 from ...files.npz import read_npz
+from ...files.partial import sweep_below
 from ...files.whole_file import CannotWriteError, write_whole
 from ...geometry.landmarks import N_LANDMARKS
 from ..readers.crop_list import label_whitening
@@ -98,6 +99,7 @@ def write_faces(
     }  # fmt: skip
     chunks = chunks_of(count, _CHUNK)
     if _is_finished(output, settings):
+        sweep_below(output)
         progress(count, count)
         return output / TRAIN_LIST
     claim_folder(output, RECORD, settings)
