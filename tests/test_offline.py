@@ -46,6 +46,8 @@ sys.addaudithook(_refuse)
 """
 OUTWARD = re.compile(r"\bAF_INET6?\b|connect\(|sendto\(")
 """Of a line of strace. Pairs of the process itself and questions to the kernel are no calls."""
+USER_NAMES = "/var/run/nscd/socket"
+"""Where the C library asks this machine for the name of a user, which torch does."""
 
 
 @pytest.fixture
@@ -114,6 +116,6 @@ def test_a_command_stays_at_home_and_leaves_nothing_there(
     assert done.returncode == 0, done.stderr
     assert "network:" not in done.stderr
     calls = log.read_text().splitlines() if strace else []
-    assert not [line for line in calls if OUTWARD.search(line)]
+    assert not [line for line in calls if OUTWARD.search(line) and USER_NAMES not in line]
     assert list(home.rglob("*")) == []
     assert list(temporary.rglob("*")) == []

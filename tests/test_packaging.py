@@ -13,7 +13,10 @@ from helpers import REPO
 
 import synergynet
 
-NAMES = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"}
+NAMES = {
+    **{"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml"},
+    **{"prometheus_client": "prometheus-client", "python_multipart": "python-multipart"},
+}
 """Module -> the package that brings it, where the names differ."""
 BESIDE = {"mindspore", "PyInstaller"}
 """One has an environment of its own, requirements-mindspore.txt; the other calls us."""

@@ -161,7 +161,7 @@ def test_commands_without_data(clone: Path) -> None:
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
         assert words in done.stderr
     done = run(EVAL.replace("synergynet.yaml", "other.yaml"), clone)
-    assert done.returncode == 1 and "other.yaml: cannot be read" in done.stderr
+    assert done.returncode == 1 and "other.yaml: no such recipe" in done.stderr
 
 
 @pytest.mark.slow
