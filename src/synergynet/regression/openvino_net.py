@@ -1,5 +1,6 @@
 """A network in an OpenVINO .xml, run by OpenVINO; imported only when one is asked for."""
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,12 @@ class OpenVinoRegressor(GraphRegressor):
 
 
 def import_openvino(path: str | Path) -> Any:
-    """The module; SynergyNetError naming the extra where it is not installed."""
+    """The module; SynergyNetError naming the extra where it is not installed.
+
+    Without ``openvino_telemetry``, by which its import already tells Google Analytics that it was
+    used: where that package is missing, OpenVINO does without.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError as error:
