@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -75,6 +76,9 @@ def test_lines_of_a_film_find_it_beside_them(tmp_path: Path) -> None:
     assert start.files[start.content["film"]].name == "talk.mp4"
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("starlette") is None, reason="the extra web is not installed"
+)
 @pytest.mark.parametrize("name", ["no.jpg", "empty", "notes.txt", "x.jsonl", "x.json"])
 def test_what_cannot_be_shown_is_one_sentence(name: str, tmp_path: Path) -> None:
     path = tmp_path / name

@@ -275,7 +275,7 @@ def _open(origin: object, data: bytes) -> tuple[str | None, ImageFile | None]:
         for name, reader in _PILLOW.items():
             importlib.import_module(f"PIL.{reader}ImagePlugin")
             accept = Image.OPEN[name][1]
-            if accept is not None and accept(data[:16]) is True:
+            if accept is not None and accept(data[:16].ljust(16, b"\0")) is True:
                 kind = name
                 break
     try:
