@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+import synergynet
 from synergynet.cli.main import app
 from synergynet.datasets.readers.aflw2000_crops import Aflw2000, load_aflw2000
 from synergynet.detection import Detection
@@ -580,3 +581,10 @@ def one_error(done: subprocess.CompletedProcess[str], *words: object) -> None:
     assert line.startswith("error: ")
     for word in words:
         assert str(word) in line
+
+
+def left_at_home(home: Path) -> list[Path]:
+    """Files there, but for Numba's compiled loops where the package's own folder is read-only."""
+    read_only = not os.access(Path(synergynet.__file__).parent, os.W_OK)
+    files = [path for path in home.rglob("*") if path.is_file()]
+    return [p for p in files if not (read_only and p.suffix in (".nbi", ".nbc"))]

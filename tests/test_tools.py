@@ -73,7 +73,7 @@ def test_a_bad_option_and_a_broken_file_end_in_one_sentence(
     for arguments, told in (
         (["--no-such-option", str(photo)], "--no-such-option"),
         ([str(photo), "--rounds", "many"], "--rounds"),
-        ([str(photo)], "photo.jpg"),
+        ([str(photo), "-o", str(tmp_path / "bench")], "photo.jpg"),
     ):
         end = outcome("bench/speed.py", arguments, monkeypatch)
         assert isinstance(end, str) and end.startswith("error: ") and told in end
