@@ -74,6 +74,23 @@ def check_image(bgr: np.ndarray) -> None:
         )
 
 
+def scaled(bgr: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """A photo (H, W, 3) uint8, its sides times ``scale``; and (2,) photo pixels per pixel of it,
+    in x and y."""
+    height, width = bgr.shape[:2]
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    halvings = 0
+    while bgr.shape[0] >= 2 * h and bgr.shape[1] >= 2 * w:
+        # Quick, unlike other factors; a last odd row or column is left out.
+        y, x = bgr.shape[0] // 2, bgr.shape[1] // 2
+        bgr = cv2.resize(bgr[: 2 * y, : 2 * x], (x, y), interpolation=cv2.INTER_AREA)
+        halvings += 1
+    zoom = np.array([bgr.shape[1] / w, bgr.shape[0] / h]) * 2**halvings
+    if bgr.shape[:2] != (h, w):
+        bgr = cv2.resize(bgr, (w, h), interpolation=cv2.INTER_LINEAR)  # by less than 2
+    return bgr, zoom
+
+
 def network_input(
     bgr: np.ndarray, scale: float, multiple: int, *, rgb: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -87,17 +104,8 @@ def network_input(
         (1, 3, h, w) float32, 0..255, B, G, R or R, G, B; and (2,) photo pixels per pixel of it,
         in x and y.
     """
-    height, width = bgr.shape[:2]
-    h, w = max(1, round(height * scale)), max(1, round(width * scale))
-    halvings = 0
-    while bgr.shape[0] >= 2 * h and bgr.shape[1] >= 2 * w:
-        # Quick, unlike other factors; a last odd row or column is left out.
-        y, x = bgr.shape[0] // 2, bgr.shape[1] // 2
-        bgr = cv2.resize(bgr[: 2 * y, : 2 * x], (x, y), interpolation=cv2.INTER_AREA)
-        halvings += 1
-    zoom = np.array([bgr.shape[1] / w, bgr.shape[0] / h]) * 2**halvings
-    if bgr.shape[:2] != (h, w):
-        bgr = cv2.resize(bgr, (w, h), interpolation=cv2.INTER_LINEAR)  # by less than 2
+    bgr, zoom = scaled(bgr, scale)
+    h, w = bgr.shape[:2]
     padded = tuple(-(-side // multiple) * multiple for side in (h, w))
     image = (np.empty if padded == (h, w) else np.zeros)((1, 3, *padded), np.float32)
     for channel, plane in zip(image[0], cv2.split(bgr)[:: -1 if rgb else 1], strict=True):

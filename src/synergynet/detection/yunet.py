@@ -13,7 +13,15 @@ from ..errors import SynergyNetError
 from ..files.onnx_session import open_session
 from ..files.shipped import check_shipped
 from ..geometry.boxes import non_maximum_suppression
-from .base import Detection, Found, SquareCalibration, check_image, detections, network_input
+from .base import (
+    Detection,
+    Found,
+    SquareCalibration,
+    check_image,
+    detections,
+    network_input,
+    scaled,
+)
 
 MODEL = Path(__file__).parent / "data" / "yunet.onnx"
 STRIDES = (8, 16, 32)  # image pixels per cell
@@ -91,16 +99,18 @@ class YuNet:
         self, bgr: np.ndarray, scale: float, threshold: float, turns: Sequence[int] = range(4)
     ) -> list[Found]:
         """What it sees in the photo turned so many quarters to the left, in the photo."""
-        height, width = bgr.shape[:2]
+        small, zoom = scaled(bgr, scale)  # turned as it is small
+        height, width = small.shape[:2]
         looks = []
         for quarters in turns:
-            boxes, scores, points = self.look(np.rot90(bgr, quarters), scale, threshold)
+            boxes, scores, points = self.look(np.rot90(small, quarters), 1.0, threshold)
             corners = boxes.reshape(-1, 2, 2)
             for turn in range(quarters, 0, -1):  # undo one quarter after the other
                 side = width if turn % 2 else height
                 corners = np.stack([side - 1 - corners[..., 1], corners[..., 0]], axis=-1)
                 points = np.stack([side - 1 - points[..., 1], points[..., 0]], axis=-1)
             boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+            boxes, points = (boxes + 0.5) * np.tile(zoom, 2) - 0.5, (points + 0.5) * zoom - 0.5
             looks.append((boxes, scores, points))
         return looks
 
