@@ -36,6 +36,15 @@ _MOST_COLOUR, _MOST_LIGHT = 20.0, 60.0
 
 _KEPT, _EVERY, _SHARE = 6, 8, 0.1
 
+_XYZ = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+) / np.array([[0.950456], [1.0], [1.088754]])
+"""sRGB light, red first -> CIE XYZ, the white of D65 being 1."""
+
 _GRID = (32, 24)
 _CUT_CORRELATION = 0.75
 _CUT_CHANGE = 15.0  # of 255
@@ -97,9 +106,20 @@ def appearance(bgr: NDArray[np.uint8], face: Face) -> Appearance:
     small = np.asarray(cv2.resize(fine, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA), np.uint8)
     grey = small.mean(axis=2).ravel()
     inner = small[3:-3, 3:-3]
-    lab = cv2.cvtColor(inner, cv2.COLOR_BGR2LAB).reshape(-1, 3).mean(axis=0)
+    lab = _lab(inner.reshape(-1, 3)).mean(axis=0)
     _, identity, _ = split(np.asarray(face.params, dtype=np.float64))
     return Appearance(_unit(grey - grey.mean()), np.asarray(lab, np.float64), identity)
+
+
+def _lab(bgr: NDArray[np.uint8]) -> FloatArray:
+    """Pixels (N, 3) uint8 -> CIE Lab as OpenCV scales it to bytes; its tables for that take a
+    tenth of a second to make."""
+    value = bgr[:, ::-1].astype(np.float64) / 255
+    light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    x, y, z = (light @ _XYZ.T).T
+    fx, fy, fz = (np.where(v > 0.008856, np.cbrt(v), 7.787 * v + 16 / 116) for v in (x, y, z))
+    scaled = [2.55 * (116 * fy - 16), 500 * (fx - fy) + 128, 200 * (fy - fz) + 128]
+    return np.stack(scaled, axis=1)
 
 
 def difference(one: Appearance, other: Appearance) -> float:
