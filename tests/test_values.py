@@ -70,6 +70,8 @@ def test_boxes_that_are_none(tiny_model) -> None:
     box = CropBox(10, 10, 100)
     with pytest.raises(SynergyNetError, match="as many detections and quarters"):
         end.faces_in(PHOTO, [box], quarters=[0, 1])
+    with pytest.raises(SynergyNetError, match="as many detections and quarters"):
+        end.faces_in(PHOTO, [box], quarters=[])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
@@ -17,28 +17,21 @@ from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..face_model.sources import resolve_face_model
 from ..files.pixels import ChannelOrder, Image, as_bgr
-from ..geometry.boxes import is_possible, non_maximum_suppression, outline
+from ..geometry.boxes import is_possible
 from ..geometry.conventions import Conventions
 from ..geometry.crops import CropBox, crop_from_box_by_height
-from ..geometry.params import FloatArray
 from ..regression import (
     LOST_BELOW,
     MirrorAveraged,
     ParamsRegressor,
-    Prediction,
     can_mirror,
     load_regressor,
 )
 from ..regression.loading import SCOUT, SHIPPED, resolve_device, shipped_file, weights_file
-from .face import Face, landmarks_in_images, poses_in_images
-from .looks import View, follow, look, look_again, quarters_of_detection
+from .face import Face
+from .looks import View, look, quarters_of_detection
 from .quality import quality_named
-
-SAME_FACE_IOU = 0.5
-"""Two answers whose landmark boxes overlap more than this are one face."""
-
-CONFIRMED = 0.8
-"""Confidence of a face that the detector doubts and the network does not."""
+from .reader import FaceReader, different_faces
 
 MAX_THREADS = 256
 
@@ -178,20 +171,20 @@ class FaceAnalyzer:
         self.face_model = resolve_face_model(None)[0] if chosen is None else chosen
         self.regressor.info.check_face_model(self.face_model, source)
         self.detector = detector
-        self._doubtful_below = doubtful_below(detector)
-        self._can_turn = self.regressor.info.frame == "pixel"
         self.conventions = conventions or Conventions.exact()
         self.passes = passes
         self.min_confidence = min_confidence
         wanted_mirror = wanted.mirror if mirror is None else mirror
         self.mirrored = wanted_mirror and can_mirror(self.regressor, self.face_model)
-        self._last = (
-            MirrorAveraged(self.regressor, self.face_model) if self.mirrored else self.regressor
-        )
-        self._first = self._last if passes == 1 else self.regressor
+        last = MirrorAveraged(self.regressor, self.face_model) if self.mirrored else self.regressor
+        first = last if passes == 1 else self.regressor
         if scout is not None:
-            self._first = scout.result()
-            self.networks[self._first.info.architecture] = SHIPPED[SCOUT]
+            first = scout.result()
+            self.networks[first.info.architecture] = SHIPPED[SCOUT]
+        self._reader = FaceReader(
+            *(first, self.regressor, last, self.face_model, self.conventions),
+            *(passes, min_confidence, doubtful_below(detector)),
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._made_by, ()
@@ -276,17 +269,20 @@ class FaceAnalyzer:
         for box in boxes:
             if not is_possible(box, bgr.shape):
                 raise SynergyNetError(f"{box} is no square that touches the image")
-        if not len(boxes) == len(detections or boxes) == len(quarters or boxes):
+        given = [values for values in (detections, quarters) if values is not None]
+        if any(len(values) != len(boxes) for values in given):
             raise SynergyNetError("as many detections and quarters are needed as boxes")
-        turns = [0] * len(boxes) if quarters is None or not self._can_turn else quarters
+        turns = [0] * len(boxes) if quarters is None or not self._reader.can_turn else quarters
         views = [View(0, b.rounded(), turn) for b, turn in zip(boxes, turns, strict=True)]
         if not views:
             return []
         answer = look(self.regressor, [bgr], views)
-        return self._faces([bgr], detections or [None] * len(views), views, answer)
+        return self._reader.faces([bgr], detections or [None] * len(views), views, answer)
 
     def _analyze(self, photos: list[NDArray[np.uint8]]) -> list[Analysis]:
-        times, detections, views = [], [], []
+        times: list[float] = []
+        detections: list[Detection] = []
+        views: list[View] = []
         for number, bgr in enumerate(photos):
             clock = time.perf_counter()
             for detection, view in self._detect(bgr, number):
@@ -296,20 +292,22 @@ class FaceAnalyzer:
         if not views:
             return [Analysis([], Timings(t, 0.0, 0.0)) for t in times]
         clock = time.perf_counter()
-        last, answer = self._look(photos, views)
+        last, answer = self._reader.look(photos, views)
         regression = time.perf_counter() - clock
         clock = time.perf_counter()
-        faces = self._faces(photos, detections, last, answer)
-        self._turn_doubted(photos, views, faces)
+        faces = self._reader.faces(photos, detections, last, answer)
+        decode = time.perf_counter() - clock
+        clock = time.perf_counter()
+        self._reader.turn_doubted(photos, views, faces)
+        regression += time.perf_counter() - clock
         own: list[list[Face]] = [[] for _ in photos]
         left_out = [0] * len(photos)
         for face, view in zip(faces, views, strict=True):
-            if self._is_face(face):
+            if self._reader.is_face(face):
                 own[view.photo].append(face)
             else:
                 left_out[view.photo] += 1
         each = [different_faces(some) for some in own]
-        decode = time.perf_counter() - clock
         shares = np.bincount([view.photo for view in views], minlength=len(photos)) / len(views)
         return [
             Analysis(some, Timings(seconds, share * regression, share * decode), left)
@@ -318,110 +316,20 @@ class FaceAnalyzer:
             )
         ]
 
-    def _is_face(self, face: Face) -> bool:
-        """Whether the network believes in what the detector found, where it can tell."""
-        doubted = face.score < self._doubtful_below
-        least = max(self.min_confidence, CONFIRMED) if doubted else self.min_confidence
-        return face.confidence is None or face.confidence >= least
-
-    def _turn_doubted(
-        self, photos: list[NDArray[np.uint8]], views: Sequence[View], faces: list[Face]
-    ) -> None:
-        """Look again at what the detector is sure of and the network is not, turned by quarters.
-
-        The detector's points of a face that is upside down may be those of one that is not.
-
-        Args:
-            views: of the first look.
-            faces: what came of them; answers that the network believes in take their places.
-        """
-        rows = [i for i, face in enumerate(faces) if self._may_be_turned(face)]
-        turned = [
-            replace(views[i], quarters=(views[i].quarters + more) % 4)
-            for i in rows
-            for more in (1, 2, 3)
-        ]
-        if not turned:
-            return
-        last, answer = self._look(photos, turned)
-        found = [Detection(faces[i].box, faces[i].score) for i in rows for _ in range(3)]
-        tried = self._faces(photos, found, last, answer)
-        for number, i in enumerate(rows):
-            best = max(tried[3 * number : 3 * number + 3], key=lambda face: face.confidence or 0.0)
-            if self._is_face(best):
-                faces[i] = best
-
-    def _may_be_turned(self, face: Face) -> bool:
-        sure = face.score >= self._doubtful_below
-        return self._can_turn and sure and face.confidence is not None and not self._is_face(face)
-
-    def _look(
-        self, photos: list[NDArray[np.uint8]], views: list[View]
-    ) -> tuple[list[View], Prediction]:
-        """All looks at all faces: the views of the last one, and its answers."""
-        network, rule = self._first, self.regressor.info.crop_rule
-        answer = look(network, photos, views)
-        for turn in range(1, self.passes):
-            landmarks = self._landmarks(answer.params, views, network)
-            following = follow(views, answer, landmarks, photos, rule, turn=self._can_turn)
-            before, network = network, self._last if turn + 1 == self.passes else self.regressor
-            if network is before:
-                views, answer = look_again(network, photos, views, following, answer)
-            else:
-                views, answer = following, look(network, photos, following)
-        return views, answer
-
-    def _landmarks(
-        self, params: FloatArray, views: Sequence[View], network: ParamsRegressor
-    ) -> FloatArray:
-        """(N, 62) raw parameters that ``network`` answered -> (N, 68, 3), image frames."""
-        crops = [view.crop for view in views]
-        return landmarks_in_images(self.face_model, params, crops, network.info.frame)
-
     def _detect(self, bgr: NDArray[np.uint8], number: int) -> Iterator[tuple[Detection, View]]:
         """The faces that the detector finds, and how to look at them first."""
         for detection in self.detector.detect(bgr):
             crop = self._first_crop(detection)
             if is_possible(crop, bgr.shape):
-                quarters = quarters_of_detection(detection) if self._can_turn else 0
+                quarters = quarters_of_detection(detection) if self._reader.can_turn else 0
                 yield detection, View(number, crop.rounded(), quarters)
 
     def _first_crop(self, detection: Detection) -> CropBox:
         if self.conventions.detector_box == "height":
             return crop_from_box_by_height(detection.box)
-        own = self._first.info.detector_calibration.get(self.detector.name)
+        own = self._reader.first.info.detector_calibration.get(self.detector.name)
         square = self.detector.crop_square if own is None else SquareCalibration(own)
         return CropBox.from_center(*square(detection))
-
-    def _faces(
-        self,
-        photos: Sequence[NDArray[np.uint8]],
-        detections: Sequence[Detection | None],
-        views: Sequence[View],
-        answer: Prediction,
-    ) -> list[Face]:
-        """The faces of all views, with their landmarks and poses."""
-        expected = answer.expected_nme
-        every = self._landmarks(answer.params, views, self.regressor)
-        crops, frame = [view.crop for view in views], self.regressor.info.frame
-        poses = poses_in_images(answer.params, crops, frame, self.conventions)
-        faces = []
-        for i, (detection, view) in enumerate(zip(detections, views, strict=True)):
-            height, width = photos[view.photo].shape[:2]
-            face = Face(
-                box=outline(every[i]) if detection is None else detection.box,
-                score=0.0 if detection is None else detection.score,
-                params=answer.params[i],
-                crop=view.crop,
-                frame=frame,
-                face_model=self.face_model,
-                image_size=(height, width),
-                conventions=self.conventions,
-                expected_nme=None if expected is None else float(expected[i]),
-            )
-            face.__dict__.update(landmarks=every[i], pose=poses[i])
-            faces.append(face)
-        return faces
 
 
 def _face_model(face_model: FaceModel | str | Path | None, *, needed: bool) -> FaceModel | None:
@@ -429,16 +337,6 @@ def _face_model(face_model: FaceModel | str | Path | None, *, needed: bool) -> F
     if isinstance(face_model, FaceModel):
         return face_model
     return resolve_face_model(face_model)[0] if face_model is not None or needed else None
-
-
-def different_faces(faces: list[Face]) -> list[Face]:
-    """Faces of one photo, best score first, without second answers to one face."""
-    if len(faces) < 2:
-        return faces
-    outlines = np.array([outline(face.landmarks) for face in faces])
-    scores = np.array([face.score for face in faces])
-    kept = non_maximum_suppression(outlines, scores, SAME_FACE_IOU)
-    return [faces[i] for i in kept.tolist()]
 
 
 def _numbered(image: Image, channel_order: ChannelOrder, number: int) -> NDArray[np.uint8]:

@@ -15,9 +15,9 @@ from .analyzer import FaceAnalyzer
 from .face import Face
 from .likeness import OTHER, STEADY, Appearance, CutFinder, Looks, appearance, correlation
 from .looks import quarters_of_params
+from .reader import SAME_FACE_IOU
 from .smoothing import FaceSmoother, SmoothingConstants
 from .tracks import (
-    SAME_FACE_IOU,
     Seen,
     Track,
     doubtful,

@@ -12,10 +12,8 @@ from ..geometry.params import FloatArray
 from ..regression.trust import LOST_BELOW
 from .face import Face
 from .likeness import LIKELY_SAME, OTHER, SURELY_SAME, Appearance, Looks, same_shot
+from .reader import SAME_FACE_IOU
 from .smoothing import FaceSmoother
-
-SAME_FACE_IOU = 0.5
-"""Two tracks whose landmark boxes overlap more than this follow one face."""
 
 _JUMP = 0.5
 """Crop sides that a face may move from one frame to the next."""

@@ -19,7 +19,7 @@ from ..face_model.open_head import load_open_head
 from ..face_model.units import unit_problem
 from ..geometry.landmarks import DRAW_GROUPS
 from ..outputs.meshes.mesh_data import uv_layout
-from ..pipeline import analyzer, looks
+from ..pipeline import looks, reader
 from ..regression.loading import SHIPPED
 from ..regression.onnx_session import OnnxRegressor
 from ..regression.trust import LOST_BELOW, STEEPNESS, USABLE_NME
@@ -113,8 +113,8 @@ def settings_file() -> bytes:
         "looks": {
             "same_place": looks.SAME_PLACE,
             "same_size": looks.SAME_SIZE,
-            "same_face_iou": analyzer.SAME_FACE_IOU,
-            "confirmed": analyzer.CONFIRMED,
+            "same_face_iou": reader.SAME_FACE_IOU,
+            "confirmed": reader.CONFIRMED,
             "min_confidence": LOST_BELOW,
         },
         "trust": {"usable_nme": USABLE_NME, "steepness": STEEPNESS, "lost_below": LOST_BELOW},
