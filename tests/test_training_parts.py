@@ -30,6 +30,7 @@ from synergynet.training.run import Trainer
 from synergynet.training.schedule import Schedule
 from synergynet.training.torch.network import MovingAverage, train_mode
 from synergynet.training.torch.precision import autocast_network, slow_precision
+from synergynet.weights.tensors import read_safetensors_weights
 
 OFFICIAL = REPO / "configs" / "synergy_net" / "synergynet.yaml"
 
@@ -201,6 +202,27 @@ def test_bf16_between_pixels_and_answers(tiny_model: FaceModel) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_network_has_the_regularisers_that_losses_need(
+    recipe: Path, tmp_path: Path, wanted: bool
+) -> None:
+    """What no loss moves would stay, and be shipped, as the numbers that it began with."""
+    settings = [f"output={tmp_path / 'a'}", "steps=2", "validate_every=2"]
+    settings += [] if wanted else ["losses={loss_pose: 1.0}"]
+    config = load_config(recipe, settings)
+    Trainer(config).run()
+    weights = read_safetensors_weights(config.best_file)
+    assert weights.regularisers is wanted
+    onward = [f"output={tmp_path / 'b'}", "steps=2", f"initial={config.best_file}"]
+    # To go on without them is possible from both, with them from one that has them.
+    free = load_config(recipe, [*onward, "losses={loss_pose: 1.0}"])
+    Trainer(free).run()
+    assert not read_safetensors_weights(free.best_file).regularisers
+    if not wanted:
+        with pytest.raises(SynergyNetError, match="holds no MAFA"):
+            Trainer(load_config(recipe, onward)).run()
+
+
 def test_bf16_trains(recipe: Path, tmp_path: Path) -> None:
     trainer = run(recipe, tmp_path, "precision=bf16", "steps=2")
     assert np.isfinite(numbers(tmp_path, "loss_total")).all() and trainer.step == 2

@@ -13,6 +13,7 @@ from ..errors import SynergyNetError
 from ..face_model.model import FaceModel
 from ..geometry.conventions import Conventions
 from ..geometry.params import FloatArray, Whitening
+from ..nets.loss_terms import MAFA_TERMS, needs
 from ..weights.info import WeightsInfo
 from .config import TrainConfig
 from .feed import Batch
@@ -148,6 +149,12 @@ def check_finite(loss: float, step: int) -> None:
         raise SynergyNetError(f"step {step}: the loss is not finite; lower optimizer.learning_rate")
 
 
+def has_regularisers(config: TrainConfig) -> bool:
+    """Whether the network that is trained has MAFA and the landmark regressor: if losses need
+    them. Others would be kept, and shipped, as the random numbers that they began with."""
+    return needs(MAFA_TERMS, config.losses)
+
+
 def check_initial(config: TrainConfig, info: WeightsInfo, *, regularisers: bool) -> None:
     """Raise SynergyNetError if training cannot go on from the weights of ``config.initial``."""
     if info.architecture != config.backbone or info.frame != config.frame:
@@ -160,7 +167,7 @@ def check_initial(config: TrainConfig, info: WeightsInfo, *, regularisers: bool)
             f"{config.initial}: weights of {info.channel_order} crops, but training feeds BGR; "
             "give weights of BGR crops"
         )
-    if not regularisers:
+    if has_regularisers(config) and not regularisers:
         raise SynergyNetError(f"{config.initial}: holds no MAFA and regressor to train on with")
 
 

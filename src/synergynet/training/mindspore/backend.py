@@ -31,6 +31,7 @@ from ..backend import (
     check_initial,
     conventions_of,
     damaged_state,
+    has_regularisers,
 )
 from ..config import TrainConfig
 from ..feed import Batch
@@ -53,7 +54,7 @@ class MindSporeBackend(Backend):
         mode = mindspore.GRAPH_MODE if config.graph else mindspore.PYNATIVE_MODE
         mindspore.set_context(mode=mode)
         use_threads(config.threads)
-        self._shapes = state_shapes(config.backbone)
+        self._shapes = state_shapes(config.backbone, regularisers=has_regularisers(config))
 
     def build(self, model: FaceModel, whitening: Whitening) -> None:
         config = self._config
@@ -184,9 +185,9 @@ def _check_settings(config: TrainConfig) -> None:
 
 def _network(config: TrainConfig, model: FaceModel, whitening: Whitening) -> SynergyNet:
     """A new network, or the one of ``config.initial``."""
-    conventions = conventions_of(config)
+    conventions, regularisers = conventions_of(config), has_regularisers(config)
     if config.initial is None:
-        return SynergyNet(config.backbone, model, whitening, conventions)
+        return SynergyNet(config.backbone, model, whitening, conventions, regularisers=regularisers)
     readers = {".ckpt": read_ckpt_weights, ".safetensors": read_safetensors_weights}
     if config.initial.suffix not in readers:
         raise SynergyNetError(
@@ -197,6 +198,7 @@ def _network(config: TrainConfig, model: FaceModel, whitening: Whitening) -> Syn
     info = weights.described()
     info.check_face_model(model, str(config.initial))
     check_initial(config, info, regularisers=weights.regularisers)
-    net = SynergyNet(config.backbone, model, info.whitening, conventions)
-    load_tensors(net, weights.tensors)
+    net = SynergyNet(config.backbone, model, info.whitening, conventions, regularisers=regularisers)
+    shapes = state_shapes(config.backbone, regularisers=regularisers)
+    load_tensors(net, {name: weights.tensors[name] for name in shapes})
     return net

@@ -136,7 +136,10 @@ class TorchBackend(Backend):
         with torch.random.fork_rng():  # building draws numbers; training must not notice
             backbone = build_backbone(self._config.backbone)
             model, conventions = self.net.face_model, self.net.conventions
-            net = SynergyNet(backbone, model, self.whitening, conventions)
+            regularisers = self.net.forwardDirection is not None
+            net = SynergyNet(
+                backbone, model, self.whitening, conventions, regularisers=regularisers
+            )
         net.load_state_dict(self.average.values)
         return channels_last(net.eval())
 

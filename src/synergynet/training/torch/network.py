@@ -16,7 +16,7 @@ from ...nets.torch.backbones import build_backbone
 from ...nets.torch.checkpoints import load_checkpoint
 from ...nets.torch.efficientnet_lite import EfficientNetLite0, load_imagenet_weights
 from ...nets.torch.synergynet import SynergyNet
-from ..backend import average_decay, check_initial, conventions_of
+from ..backend import average_decay, check_initial, conventions_of, has_regularisers
 from ..config import OptimizerConfig, TrainConfig
 
 
@@ -26,11 +26,15 @@ def build_network(config: TrainConfig, model: FaceModel, whitening: Whitening) -
     if config.initial is not None:
         net, info = load_checkpoint(config.initial, model, conventions)
         check_initial(config, info, regularisers=net.forwardDirection is not None)
+        if not has_regularisers(config):
+            net.forwardDirection = net.reverseDirection = None
         return channels_last(net)
     backbone = build_backbone(config.backbone)
     if config.pretrained and isinstance(backbone, EfficientNetLite0):
         load_imagenet_weights(backbone)
-    return channels_last(SynergyNet(backbone, model, whitening, conventions))
+    regularisers = has_regularisers(config)
+    net = SynergyNet(backbone, model, whitening, conventions, regularisers=regularisers)
+    return channels_last(net)
 
 
 def build_optimizer(net: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -165,8 +169,9 @@ class Objective(nn.Module):
 
     @property
     def leaves_parameters_unused(self) -> bool:
-        """Whether no loss needs MAFA, or none the regressor."""
-        return not (needs(MAFA_TERMS, self._weights) and needs(REGRESSOR_TERMS, self._weights))
+        """Whether the network has MAFA and a regressor of which no loss needs one."""
+        used = needs(MAFA_TERMS, self._weights) and needs(REGRESSOR_TERMS, self._weights)
+        return self.net.forwardDirection is not None and not used
 
     def forward(self, images: Tensor, params: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
         """Normalised (B, 3, 120, 120), whitened (B, 62), crop1 (B, 3, 68) -> losses by name."""
