@@ -12,10 +12,10 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import numpy as np
 import pytest
-from helpers import (
-    SIZE,
+from helpers import find_shared_data
+from known_answers import SIZE
+from small_models import (
     SmallBenchmark,
-    find_shared_data,
     make_tiny_model,
     random_net,
     toy_face_model,

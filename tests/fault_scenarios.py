@@ -11,7 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 from faults import OUT, Scenario
-from helpers import SIZE, Scene, analyzer, make_tiny_model, place_picture, tracker
+from known_answers import SIZE, Scene, analyzer, place_picture, tracker
+from small_models import make_tiny_model
 
 from synergynet.cli.main import app
 
@@ -78,7 +79,7 @@ def _video() -> None:
 
 
 def _list_folder() -> None:
-    from helpers import random_params
+    from small_models import random_params
 
     from synergynet.datasets.readers.crop_list import label_whitening
     from synergynet.datasets.readers.list_folder import write_crop, write_list
@@ -101,7 +102,7 @@ def _pack() -> None:
 
 def _photos_with_labels() -> None:
     from fake_photos import write_photo
-    from helpers import write_official
+    from small_models import write_official
 
     for number in range(3):
         write_photo(Path("photos"), f"p{number}", number)
@@ -139,7 +140,7 @@ def _train() -> None:
 
 def _weights() -> None:
     import torch
-    from helpers import random_net, torch_save, toy_face_model, toy_whitening
+    from small_models import random_net, torch_save, toy_face_model, toy_whitening
 
     torch.set_num_threads(1)
     torch_save(Path("net.pth.tar"), random_net(toy_face_model(), toy_whitening()))

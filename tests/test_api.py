@@ -14,7 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import REPO, SIZE, FixedDetector, FixedRegressor, analyzer, centred, weights_info
+from helpers import REPO
+from known_answers import SIZE, FixedDetector, FixedRegressor, analyzer
+from small_models import centred, weights_info
 
 import synergynet
 from synergynet.detection import Detection

@@ -12,7 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import safetensors.torch  # noqa: E402
-from helpers import DATA, random_net, torch_save  # noqa: E402
+from helpers import DATA  # noqa: E402
+from small_models import random_net, torch_save  # noqa: E402
 from torch import nn  # noqa: E402
 
 from synergynet.errors import SynergyNetError  # noqa: E402

@@ -19,7 +19,8 @@ import cv2
 import helpers
 import numpy as np
 import pytest
-from helpers import abandoned_folder, write_official
+from helpers import abandoned_folder
+from small_models import write_official
 
 pytest.importorskip("scipy.io", reason="the test files are written with SciPy")
 

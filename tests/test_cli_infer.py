@@ -16,7 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import ASTRONAUT, centred, one_error, run, run_process, weights_info, write_onnx
+from helpers import ASTRONAUT, one_error, run, run_process
+from small_models import centred, weights_info, write_onnx
 
 from synergynet.face_model.npz import load_npz, save_npz
 

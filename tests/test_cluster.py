@@ -18,9 +18,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import ASTRONAUT, SIZE, analyzer, one_error, run, run_process
+from helpers import ASTRONAUT, one_error, run, run_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known_answers import SIZE, analyzer
 
 from synergynet.errors import SynergyNetError
 from synergynet.files.whole_file import CannotWriteError

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ASTRONAUT, REPO, centred, colours, run, weights_info, write_onnx
+from helpers import ASTRONAUT, REPO, run
+from small_models import centred, colours, weights_info, write_onnx
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError

@@ -13,9 +13,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import safetensors  # noqa: E402
-from helpers import one_error, run, torch_save  # noqa: E402
+from helpers import one_error, run  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
+from small_models import torch_save  # noqa: E402
 
 from synergynet.cli.convert import convert  # noqa: E402
 from synergynet.errors import SynergyNetError  # noqa: E402

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import random_params
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import random_params
 
 from synergynet.datasets import augmentation as aug
 from synergynet.datasets.readers import crop_list

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 import typer
-from helpers import FakeRegressor
 from rich.console import Console
+from small_models import FakeRegressor
 from typer.testing import CliRunner
 
 from synergynet.cli.eval import evaluate

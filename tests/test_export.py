@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import REPO, one_error, random_params, run
+from helpers import REPO, one_error, run
+from small_models import random_params
 
 from synergynet.datasets.splits import validation_mask
 from synergynet.errors import SynergyNetError

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import make_tiny_model, random_params
+from small_models import make_tiny_model, random_params
 
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.fitting import fit_landmarks, similarity

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import make_tiny_model
+from small_models import make_tiny_model
 
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.npz import load_npz, save_npz

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import SIZE, analyzer
 from hypothesis import given
 from hypothesis import strategies as st
+from known_answers import SIZE, analyzer
 
 from synergynet.errors import SynergyNetError
 from synergynet.files.whole_file import CannotWriteError

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import random_params
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from small_models import random_params
 
 from synergynet.geometry import params, pose
 from synergynet.geometry.landmarks import MIRROR

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers import FixedDetector, FixedRegressor, centred, weights_info
+from known_answers import FixedDetector, FixedRegressor
+from small_models import centred, weights_info
 
 from synergynet import FaceAnalyzer, FaceModel
 from synergynet.detection import centerface, create_detector, yunet

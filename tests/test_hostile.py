@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from corpus import seeds
 from corpus.harm_pictures import animated, many_scans
-from helpers import ASTRONAUT, REPO, abandoned_folder, colours, run, weights_info, write_onnx
+from helpers import ASTRONAUT, REPO, abandoned_folder, run
+from small_models import colours, weights_info, write_onnx
 
 from synergynet.datasets.readers.crop_store import read_crop
 from synergynet.errors import SynergyNetError

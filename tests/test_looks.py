@@ -3,7 +3,9 @@ only with its word."""
 
 import numpy as np
 import pytest
-from helpers import ASTRONAUT, FixedDetector, FixedRegressor, centred, weights_info
+from helpers import ASTRONAUT
+from known_answers import FixedDetector, FixedRegressor
+from small_models import centred, weights_info
 
 from synergynet import FaceAnalyzer, SynergyNetError, read_image
 from synergynet.detection import Detection

@@ -17,7 +17,7 @@ pytest.importorskip("scipy.io", reason="the test files are written with SciPy")
 
 import scipy.io
 from fake_photos import make_fields, write_photo
-from helpers import write_official
+from small_models import write_official
 
 from synergynet.datasets.readers import crop_list, mat_photos
 from synergynet.datasets.readers.mat_photos import benchmark_box, photo1_to_crop1, read_mat

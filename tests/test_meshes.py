@@ -10,7 +10,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from helpers import ASTRONAUT, SIZE, analyzer
+from helpers import ASTRONAUT
+from known_answers import SIZE, analyzer
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError

@@ -9,7 +9,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
-from helpers import ASTRONAUT, make_tiny_model, random_params
+from helpers import ASTRONAUT
+from small_models import make_tiny_model, random_params
 
 from synergynet.pipeline import FaceAnalyzer, read_image
 from synergynet.regression import load_regressor

@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import ASTRONAUT, Scene, place_picture, tracker
+from helpers import ASTRONAUT
+from known_answers import Scene, place_picture, tracker
 
 from synergynet import FaceAnalyzer, read_image
 from synergynet.errors import SynergyNetError

@@ -9,15 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import (
-    SIZE,
-    FixedDetector,
-    FixedRegressor,
-    analyzer,
-    centred,
-    random_params,
-    weights_info,
-)
+from known_answers import SIZE, FixedDetector, FixedRegressor, analyzer
+from small_models import centred, random_params, weights_info
 
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.mirroring import mirrored_params

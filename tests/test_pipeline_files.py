@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import SIZE, analyzer
+from known_answers import SIZE, analyzer
 
 from synergynet import draw
 from synergynet.errors import SynergyNetError

@@ -9,7 +9,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from helpers import colours, weights_info, write_onnx
+from small_models import colours, weights_info, write_onnx
 
 from synergynet.errors import SynergyNetError
 from synergynet.files.onnx_session import open_session

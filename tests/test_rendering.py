@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import landmarks, sphere
+from known_answers import landmarks, sphere
 
 from synergynet.geometry.pose import rotation_from_euler
 from synergynet.rendering import (

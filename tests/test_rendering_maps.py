@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import landmarks, sphere
+from known_answers import landmarks, sphere
 
 from synergynet.geometry.pose import rotation_from_euler
 from synergynet.rendering import (

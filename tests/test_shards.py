@@ -15,7 +15,8 @@ import cv2
 import helpers
 import numpy as np
 import pytest
-from helpers import abandoned_folder, random_params, write_official
+from helpers import abandoned_folder
+from small_models import random_params, write_official
 
 from synergynet.datasets.pack import pack_shards
 from synergynet.datasets.readers import crop_list, shards

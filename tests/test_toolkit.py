@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import yaml
 from base_install import EXTRAS, base_environment
-from helpers import REPO, FakeRegressor, SmallBenchmark
+from helpers import REPO
+from small_models import FakeRegressor, SmallBenchmark
 
 from synergynet.cli.sections import read_sections
 from synergynet.cli.toolkit import run_aflw2000, translate

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import ASTRONAUT, RATE, Scene, centred, place_picture, random_params, tracker
+from helpers import ASTRONAUT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known_answers import RATE, Scene, place_picture, tracker
+from small_models import centred, random_params
 
 from synergynet.geometry import params
 from synergynet.geometry.crops import LANDMARK_BOX_PIXELS, CropBox, crop_from_landmarks

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import SIZE, analyzer
+from known_answers import SIZE, analyzer
 
 from synergynet import draw, save
 from synergynet.errors import SynergyNetError

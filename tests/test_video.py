@@ -14,7 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import ASTRONAUT, Scene, one_error, place_picture, run, tracker
+from helpers import ASTRONAUT, one_error, run
+from known_answers import Scene, place_picture, tracker
 from typer.testing import CliRunner
 
 from synergynet.cli.main import app

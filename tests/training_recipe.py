@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
-from helpers import random_params, write_official
+from small_models import random_params, write_official
 
 from synergynet.face_model.model import FaceModel
 from synergynet.face_model.npz import save_npz

@@ -8,8 +8,8 @@ import mindspore
 import numpy as np
 import pytest
 from conftest import arrays
-from helpers import make_tiny_model
 from mindspore import Tensor
+from small_models import make_tiny_model
 
 from synergynet.errors import SynergyNetError
 from synergynet.face_model.model import FaceModel

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import make_tiny_model, random_params
+from small_models import make_tiny_model, random_params
 
 from synergynet.datasets.readers.crop_list import LabelledCrops
 from synergynet.errors import SynergyNetError

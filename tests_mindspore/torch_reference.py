@@ -9,7 +9,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from helpers import make_tiny_model, random_params
+from small_models import make_tiny_model, random_params
 
 from synergynet.geometry.conventions import Conventions
 from synergynet.geometry.params import Whitening
