@@ -57,7 +57,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     the extra ``heic``. Of several pictures in a file the first is read. The EXIF orientation is
     applied (of AVIF and HEIC the container's own, as their standard says); grey becomes three
     equal channels, CMYK becomes BGR, an alpha channel is dropped, and more than 8 bits become 8
-    by :func:`~.depth.to_8_bits`. Paths may hold any character; ``-`` is standard input.
+    by :func:`~.depth.to_8_bits`. Paths may hold any character; ``/dev/stdin`` may be a pipe.
 
     Raises:
         SynergyNetError: missing, a folder, empty, cut off, too large, too small, of a kind that
