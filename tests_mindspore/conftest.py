@@ -19,7 +19,8 @@ use_threads(1)
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO / "tests"))
 
-from helpers import find_shared_data, make_tiny_model  # noqa: E402
+from helpers import find_shared_data  # noqa: E402
+from small_models import make_tiny_model  # noqa: E402
 
 from synergynet.face_model.model import FaceModel  # noqa: E402
 
